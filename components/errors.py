@@ -1,0 +1,77 @@
+"""The one error type a user sees.
+
+`E_CODE place: rule, got value. What to do.` on one line, with the exit code that shells and schedulers act on.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+
+class Exit(IntEnum):
+    """Exit codes of every command (sysexits where one fits)."""
+
+    DONE = 0
+    USAGE = 2
+    HOLD = 10
+    REJECT = 11
+    BAD_DATA = 65
+    MISSING_INPUT = 66
+    SERVICE_UNAVAILABLE = 69
+    CANNOT_WRITE = 73
+    IO_ERROR = 74
+    BUSY = 75
+    CONFIGURATION = 78
+
+
+class EquipoiseError(Exception):
+    """A rule was broken in a place a person can find, with the value that broke it and what to do about it.
+
+    Args:
+        code: stable upper-case name without the `E_` prefix, for example `DATA_SPAN`.
+        place: file and line, parameter path or command where the rule holds.
+        rule: what must be true there.
+        got: the offending value; shown shortened, control characters escaped.
+        hint: one sentence saying what to do.
+        exit_code: the process's exit status when nothing handles the error.
+    """
+
+    def __init__(self, code: str, place: str, rule: str, *, got: Any, hint: str, exit_code: Exit) -> None:
+        self.code = f"E_{code}"
+        self.place = place
+        self.rule = rule
+        self.got = got
+        self.hint = hint
+        self.exit_code = exit_code
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        return one_line(f"{self.code} {self.place}: {self.rule}, got {shorten(self.got)}. {self.hint.rstrip('.')}.")
+
+
+def shorten(value: Any, limit: int = 120) -> str:
+    """The value as text of at most `limit` characters, safe to print on one line of any terminal."""
+    text = one_line(value if isinstance(value, str) else repr(value))
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def one_line(text: str) -> str:
+    """Escapes what would break a line or a terminal: control characters, lone surrogates, direction marks."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
+
+
+def bad_data(place: str, rule: str, *, got: Any, hint: str, code: str = "DATA") -> EquipoiseError:
+    return EquipoiseError(code, place, rule, got=got, hint=hint, exit_code=Exit.BAD_DATA)
+
+
+def missing(place: str, rule: str, *, got: Any, hint: str, code: str = "MISSING") -> EquipoiseError:
+    return EquipoiseError(code, place, rule, got=got, hint=hint, exit_code=Exit.MISSING_INPUT)
+
+
+def misconfigured(place: str, rule: str, *, got: Any, hint: str, code: str = "CONFIG") -> EquipoiseError:
+    return EquipoiseError(code, place, rule, got=got, hint=hint, exit_code=Exit.CONFIGURATION)
+
+
+def busy(place: str, rule: str, *, got: Any, hint: str, code: str = "BUSY") -> EquipoiseError:
+    return EquipoiseError(code, place, rule, got=got, hint=hint, exit_code=Exit.BUSY)
