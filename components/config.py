@@ -1,0 +1,320 @@
+"""params.yaml as strict, frozen values: one owner a field, unknown keys refused with the nearest right key."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from components.errors import EquipoiseError, Exit, misconfigured, missing
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("must be finite")
+    return value
+
+
+Finite = Annotated[float, AfterValidator(_finite)]
+Positive = Annotated[float, Field(gt=0), AfterValidator(_finite)]
+NonNegative = Annotated[float, Field(ge=0), AfterValidator(_finite)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: immutable, nothing unknown, no defaults hidden in code."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_booleans_as_numbers(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for name, value in values.items():
+                field = cls.model_fields.get(name)
+                if isinstance(value, bool) and field is not None and bool not in _leaves(field.annotation):
+                    raise ValueError(f"{name} must not be true or false")
+        return values
+
+
+def _leaves(annotation: Any) -> set[Any]:
+    arguments = typing.get_args(annotation)
+    return {annotation} if not arguments else set().union(*(_leaves(a) for a in arguments))
+
+
+SchedulePoints = Annotated[tuple[tuple[Finite, NonNegative], ...], Field(min_length=1)]
+
+
+class TermConfig(Section):
+    """One loss term: weight is what tuning changes, schedule is (progress, factor) points, linear between."""
+
+    weight: NonNegative
+    schedule: SchedulePoints
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TermConfig:
+        progress = [p for p, _ in self.schedule]
+        if progress != sorted(set(progress)) or progress[0] < 0 or progress[-1] > 1:
+            raise ValueError("schedule points must rise in progress within [0, 1]")
+        return self
+
+
+class DecisionTerm(TermConfig):
+    alpha: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] | None
+    gamma: NonNegative
+
+
+class IntentTerm(TermConfig):
+    gamma: NonNegative
+
+
+class HaltingTerm(TermConfig):
+    target: Literal["decision", "decision_and_tool"]
+
+
+class ToolCallingLoss(Section):
+    decision: DecisionTerm
+    tool: TermConfig
+    intent: IntentTerm
+    q: HaltingTerm
+    slot_span: TermConfig
+    arg_span: TermConfig
+    content: TermConfig
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> ToolCallingLoss:
+        if not any(getattr(self, name).weight > 0 for name in type(self).model_fields):
+            raise ValueError("at least one weight must be above 0")
+        return self
+
+
+class ToolCallingData(Section):
+    source: Annotated[str, Field(min_length=1)]
+    format: Literal["auto", "jsonl", "sgd"]
+    intent_map: str | None
+    seed: Whole
+    embedded_conversations: Annotated[int, Field(ge=20)]
+    validation_share: Annotated[float, Field(gt=0, lt=0.5)]
+    vocabulary: Annotated[int, Field(ge=300, le=32_000)]
+    window: Annotated[int, Field(ge=64, le=8192)]
+    tool_response_tokens: Whole
+    max_tool_args: Count
+
+
+class ToolCallingModel(Section):
+    heads: Literal["schema", "ids"]
+    width: Annotated[int, Field(ge=8, le=2048)]
+    layers: Count
+    attention_heads: Count
+    latent_updates: Count
+    recursions: Count
+    supervision_steps: Count
+    no_gradient_steps: Whole
+    dropout: Share
+    halt_threshold: Annotated[float, Field(gt=0, lt=1)]
+    max_span_tokens: Count
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ToolCallingModel:
+        if self.no_gradient_steps >= self.supervision_steps:
+            raise ValueError("no_gradient_steps must be below supervision_steps")
+        if self.width % (2 * self.attention_heads):
+            raise ValueError("width must be a multiple of twice attention_heads")
+        return self
+
+
+class TrainingConfig(Section):
+    """The recipe every workload's training loop reads."""
+
+    seed: Whole
+    epochs: Count
+    batch_tokens: Count
+    accumulate: Count
+    learning_rate: Positive
+    warmup_share: Share
+    weight_decay: NonNegative
+    clip_norm: Positive
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    precision: Literal["auto", "fp32", "bf16"]
+    compile: bool
+    checkpoint_every: Count
+    report_every: Count
+    patience: Count
+    threads: Count
+
+
+class EvaluationConfig(Section):
+    resamples: Count
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    seed: Whole
+    calibration_bins: Count
+    minimum_slice: Count
+
+
+class GateHead(Section):
+    """One judged metric: a primary head may win a promotion, a guard may only prevent one."""
+
+    head: str
+    metric: str
+    role: Literal["primary", "guard"]
+    margin: Positive
+    direction: Literal["higher", "lower"]
+
+
+class GateConfig(Section):
+    policy: Literal["improve", "refresh"]
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    resamples: Annotated[int, Field(ge=200)]
+    seed: Whole
+    cluster: str
+    heads: Annotated[tuple[GateHead, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _has_a_primary(self) -> GateConfig:
+        if not any(h.role == "primary" for h in self.heads):
+            raise ValueError("at least one head must be primary")
+        return self
+
+
+class TuningConfig(Section):
+    candidates: Count
+    epochs: Count
+    seed: Whole
+    sampler: Literal["tpe", "nsga2"]
+    objectives: Annotated[tuple[str, ...], Field(min_length=1)]
+    space: dict[str, tuple[Positive, Positive]]
+
+    @model_validator(mode="after")
+    def _ranges(self) -> TuningConfig:
+        for name, (low, high) in self.space.items():
+            if low >= high:
+                raise ValueError(f"space.{name}: the lower end must be below the upper end")
+        return self
+
+
+class ScheduleConfig(Section):
+    cron: str
+    actor: str
+
+
+class ToolCallingConfig(Section):
+    data: ToolCallingData
+    model: ToolCallingModel
+    loss: ToolCallingLoss
+    training: TrainingConfig
+    evaluation: EvaluationConfig
+    gate: GateConfig
+    tuning: TuningConfig
+    schedule: ScheduleConfig
+
+
+class Config(Section):
+    """The whole of params.yaml."""
+
+    project: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+    tool_calling: ToolCallingConfig
+
+
+MAX_BYTES = 1_000_000
+
+
+class _SafeLoader(yaml.SafeLoader):
+    """Plain data only: no tags beyond YAML's own, no aliases (bombs), no duplicate keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.MarkedYAMLError(problem=f"key {key!r} must be text", problem_mark=key_node.start_mark)
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"key {key!r} stands twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """One YAML document of plain values.
+
+    Raises:
+        EquipoiseError: E_MISSING (66) without the file, E_CONFIG (78) for anything that is not plain YAML.
+    """
+    if not path.is_file():
+        raise missing(str(path), "params.yaml must be a readable file", got="nothing there" if not path.exists() else "a folder",
+                      hint="Run the command in the project's folder or name it with --project")
+    try:
+        raw = path.read_bytes()
+        if len(raw) > MAX_BYTES:
+            raise misconfigured(str(path), f"must be below {MAX_BYTES} bytes", got=len(raw), hint="Keep data out of params.yaml")
+        return yaml.load(raw.decode("utf-8"), Loader=_SafeLoader)
+    except UnicodeDecodeError as error:
+        raise misconfigured(str(path), "must be UTF-8 text", got=f"byte {error.start}", hint="Save the file as UTF-8") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"{path.name}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or "nested too deeply"
+        raise misconfigured(line, "must be plain YAML", got=problem, hint="Mend that line; compare with the file in version control") from error
+
+
+def load_config(path: Path) -> Config:
+    """Reads and checks params.yaml once; everything else receives its values."""
+    return parse_config(read_yaml(path), place=path.name)
+
+
+def parse_config(values: Any, place: str = "params.yaml") -> Config:
+    if not isinstance(values, dict):
+        raise misconfigured(place, "must be a mapping of sections", got=type(values).__name__, hint="Restore the file from version control")
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise _first_problem(error, place) from error
+
+
+def _first_problem(error: ValidationError, place: str) -> EquipoiseError:
+    problem = error.errors()[0]
+    path = ".".join(str(part) for part in problem["loc"])
+    where = f"{place}: {path}" if path else place
+    if problem["type"] == "extra_forbidden":
+        owner = _section_at(problem["loc"][:-1])
+        nearest = difflib.get_close_matches(str(problem["loc"][-1]), owner, n=1, cutoff=0.4)
+        hint = f"Did you mean `{nearest[0]}`? Known keys: {', '.join(sorted(owner))}" if nearest else f"Known keys: {', '.join(sorted(owner))}"
+        return EquipoiseError("CONFIG_KEY", where, "no such key", got=str(problem["loc"][-1]), hint=hint, exit_code=Exit.CONFIGURATION)
+    if problem["type"] == "missing":
+        return misconfigured(where, "must be present", got="nothing", hint="Add the key; the file in version control shows its default")
+    message = problem["msg"].removeprefix("Value error, ")
+    rule = message[0].lower() + message[1:]
+    return misconfigured(where, rule, got=problem.get("input"), hint="Give a value of that kind")
+
+
+def _section_at(location: tuple[Any, ...]) -> list[str]:
+    section: Any = Config
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = section.model_fields.get(part) if isinstance(section, type) and issubclass(section, Section) else None
+        if field is None:
+            return []
+        candidates = [a for a in _leaves(field.annotation) if isinstance(a, type) and issubclass(a, Section)]
+        if not candidates:
+            return []
+        section = candidates[0]
+    return list(section.model_fields)
