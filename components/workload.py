@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import polars as pl
     from torch import nn
 
     from components.losses.contract import Batch, Outputs, Term
@@ -31,6 +32,13 @@ class Workload:
         validate: (model, section, prepared, device) -> metrics that do not depend on loss weights; `objective` is the
             one that early stopping maximises.
         evaluate: (section, prepared, checkpoint folder, out folder) -> metrics document: predictions.parquet, metrics.json.
+        fit_baseline: (section, prepared, folder): trains the cheap baseline and writes it as a servable folder.
+        load: folder (of a checkpoint or a baseline; it says which) -> Predictor.
+        samples: (prepared, split) -> iterator of labelled samples, in file order.
+        score: (samples, predictions) -> polars frame, one row per sample: id, conversation, slices, prediction,
+            confidence, and per judged head a numerator and a denominator column `<head>/<metric>/hit` and `.../of`.
+        read_request: (JSON object, place) -> sample without labels; raises E_DATA (65).
+        render: prediction -> JSON object as `predict` and the served model answer it.
     """
 
     name: str
@@ -43,6 +51,21 @@ class Workload:
     terms: Mapping[str, Term]
     validate: Callable[[nn.Module, Any, Path, Any], Mapping[str, float]]
     evaluate: Callable[[Any, Path, Path, Path], Mapping[str, Any]]
+    fit_baseline: Callable[[Any, Path, Path], None]
+    load: Callable[[Path], Predictor]
+    samples: Callable[[Path, str], Iterator[Any]]
+    score: Callable[[Sequence[Any], Sequence[Any]], pl.DataFrame]
+    read_request: Callable[[Mapping[str, Any], str], Any]
+    render: Callable[[Any], dict[str, Any]]
+
+
+class Predictor(Protocol):
+    """A loaded model: neural or baseline, the gate and the server cannot tell them apart."""
+
+    def predict(self, samples: Sequence[Any], given: Sequence[Any] | None = None) -> list[Any]:
+        """One prediction per sample, in order. `given` is what evaluation may tell the model (tool_calling: the
+        labelled tool, or None), so that arguments can be judged apart from the choice of the tool."""
+        ...
 
 
 NAMES = ("tool_calling",)
