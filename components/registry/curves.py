@@ -1,0 +1,167 @@
+"""Sends a training's curves to its MLflow run while it trains, from the file that training writes.
+
+Training never imports MLflow and never waits for it: it appends lines to curves.jsonl, and whoever started it forwards
+them. Each line reaches the run exactly once, whatever dies in between: a line's metrics and the line's number are sent
+in one transaction, and after any interruption the run itself says how many lines it has.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from components.errors import EquipoiseError, Exit, bad_data
+from components.files import write_json, write_text
+from components.registry.tracking import Store, client, finish_run, mlflow_errors, send_metrics
+
+MARK = "train/reports"  # logged with every line: how many lines the run has with this one
+POLL_SECONDS = 3.0
+
+
+def forward_curves(store: Store, run_id: str, curves: Path, position: Path) -> int:
+    """Sends the complete lines of `curves` that the run lacks and returns the bytes of the file now dealt with.
+
+    Args:
+        curves: JSON lines, each with a whole number `step` that never falls; numbers, nested or flat, become metrics.
+            Training that goes back to a checkpoint cuts the file there and writes the very same lines again.
+        position: small JSON file in the state that remembers how far this got; it only saves work.
+
+    Raises:
+        EquipoiseError: E_TRACKING (69) when the server is away (nothing is lost: call again later), E_CURVES (65) for
+            a line that is not a report.
+    """
+    if not curves.exists():
+        return 0
+    offset, number, arrived = _read_position(position, run_id)
+    end, start, lines = _complete_lines(curves, offset)
+    if not lines:
+        return end
+    if not start:
+        number, arrived = 0, _lines_arrived(store, run_id)
+    reports = []
+    for line in lines:
+        number += 1
+        if number > arrived:
+            step, metrics = _report(line, f"{curves.name} line {number}")
+            reports.append((step, {**metrics, MARK: float(number)}))
+    if reports:
+        position.unlink(missing_ok=True)  # until the sending is known to have worked, the run itself is asked
+        send_metrics(store, run_id, reports)
+    write_json(position, {"run_id": run_id, "offset": end, "lines": number, "arrived": max(number, arrived)})
+    return end
+
+
+@contextmanager
+def forwarding(
+    store: Store, run_id: str, curves: Path, *, warn: Callable[[str], object], seconds: float = POLL_SECONDS
+) -> Iterator[None]:
+    """Forwards in a thread while the block runs and once more after it.
+
+    A store that does not answer stops nothing: `warn` is told once, and what could not be sent is kept in the state
+    folder for `forward_pending`.
+    """
+    position, done, told = _position_file(store, run_id), threading.Event(), threading.Event()
+
+    def attempt() -> Exit:
+        try:
+            forward_curves(store, run_id, curves, position)
+            return Exit.DONE
+        except EquipoiseError as error:
+            if not told.is_set():
+                warn(f"{error} Training goes on.")
+                told.set()
+            return error.exit_code
+
+    def poll() -> None:
+        while not done.wait(seconds):
+            attempt()
+
+    thread = threading.Thread(target=poll, name=f"curves-{run_id[:8]}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        if attempt() not in (Exit.DONE, Exit.BAD_DATA) and curves.exists():
+            keep_for_later(store, run_id, curves)
+
+
+def keep_for_later(store: Store, run_id: str, curves: Path, status: str = "FINISHED") -> None:
+    """Copies a run's curves into the state folder, with how to close the run, until `forward_pending` can send them."""
+    write_text(_pending(store) / f"{run_id}.jsonl", curves.read_text(encoding="utf-8"))
+    write_json(_pending(store) / f"{run_id}.json", {"run_id": run_id, "status": status})
+
+
+def forward_pending(store: Store) -> list[str]:
+    """Sends what earlier runs could not, closes those runs, and returns their ids.
+
+    Raises:
+        EquipoiseError: E_TRACKING (69) when the store is still away; what is left is kept.
+    """
+    sent = []
+    for note in sorted(_pending(store).glob("*.json")):
+        wanted = json.loads(note.read_text(encoding="utf-8"))
+        run_id, curves = wanted["run_id"], note.with_suffix(".jsonl")
+        forward_curves(store, run_id, curves, _position_file(store, run_id))
+        finish_run(store, run_id, status=wanted["status"])
+        note.unlink()
+        curves.unlink(missing_ok=True)
+        _position_file(store, run_id).unlink(missing_ok=True)
+        sent.append(run_id)
+    return sent
+
+
+def _pending(store: Store) -> Path:
+    return store.state / "tracking" / "pending"
+
+
+def _position_file(store: Store, run_id: str) -> Path:
+    return store.state / "tracking" / "positions" / f"{run_id}.json"
+
+
+def _read_position(position: Path, run_id: str) -> tuple[int, int, int]:
+    """(byte offset, lines before it, lines the run has), or zeros: then the run is asked."""
+    try:
+        kept = json.loads(position.read_text(encoding="utf-8"))
+        place = int(kept["offset"]), int(kept["lines"]), int(kept["arrived"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return 0, 0, 0
+    return place if kept["run_id"] == run_id else (0, 0, 0)
+
+
+def _complete_lines(curves: Path, start: int) -> tuple[int, int, list[bytes]]:
+    """(offset after the last whole line, where reading began, the lines); from 0 when the file became shorter."""
+    with curves.open("rb") as handle:
+        size = handle.seek(0, 2)
+        if start > size or (start and _byte(handle, start - 1) != b"\n"):
+            start = 0
+        handle.seek(start)
+        whole, newline, _ = handle.read(size - start).rpartition(b"\n")
+    return start + len(whole) + len(newline), start, whole.split(b"\n") if newline else []
+
+
+def _byte(handle: Any, offset: int) -> bytes:
+    handle.seek(offset)
+    return handle.read(1)
+
+
+def _report(line: bytes, place: str) -> tuple[int, Mapping[str, Any]]:
+    try:
+        report = json.loads(line)
+        if not isinstance(report, dict) or not isinstance(report.get("step"), int):
+            raise ValueError("no step")
+        return report.pop("step"), report
+    except (ValueError, RecursionError) as error:
+        rule, hint = "must be a JSON object with a whole number `step`", "Train again; only training writes this file"
+        raise bad_data(place, rule, got=line[:60].decode("utf-8", "replace"), hint=hint, code="CURVES") from error
+
+
+def _lines_arrived(store: Store, run_id: str) -> int:
+    mlflow = client(store)
+    with mlflow_errors(store):
+        return int(mlflow.get_run(run_id).data.metrics.get(MARK, 0))
