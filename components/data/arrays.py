@@ -1,0 +1,75 @@
+"""NumPy files written piece by piece, so that preparing data needs memory for one piece and not for the whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import DTypeLike, NDArray
+
+from components.errors import bad_data, missing
+
+_HEADER = 128  # bytes; fixed, so that the length can be filled in at the end
+
+
+def _header(dtype: np.dtype, length: int) -> bytes:
+    text = f"{{'descr': '{npy.dtype_to_descr(dtype)}', 'fortran_order': False, 'shape': ({length},), }}"
+    body = text.encode("latin-1").ljust(_HEADER - 11) + b"\n"
+    return npy.magic(1, 0) + len(body).to_bytes(2, "little") + body
+
+
+class ArrayWriter:
+    """Appends to a one-dimensional .npy file; the file is readable after `close`."""
+
+    def __init__(self, path: Path, dtype: DTypeLike) -> None:
+        self.dtype = np.dtype(dtype).newbyteorder("<")
+        self.length = 0
+        self._file: BinaryIO = path.open("wb")
+        self._file.write(_header(self.dtype, 0))
+
+    def append(self, values: NDArray) -> None:
+        """Values outside the file's type are refused by numpy (casting `same_kind`)."""
+        self._file.write(np.ascontiguousarray(values.astype(self.dtype, casting="same_kind", copy=False)).tobytes())
+        self.length += len(values)
+
+    def close(self) -> None:
+        self._file.seek(0)
+        self._file.write(_header(self.dtype, self.length))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Closes the file without finishing it."""
+        self._file.close()
+
+
+def write_array(path: Path, values: NDArray) -> None:
+    """A whole one-dimensional array as one .npy file."""
+    writer = ArrayWriter(path, values.dtype)
+    writer.append(values)
+    writer.close()
+
+
+def open_array(path: Path) -> NDArray:
+    """A one-dimensional .npy file as a read-only memory map.
+
+    Raises:
+        EquipoiseError: E_MISSING (66) without the file, E_DATA (65) when it is not such an array.
+    """
+    if not path.is_file():
+        raise missing(
+            str(path), "the prepared array must be there", got="no file", hint="Run prepare for this workload"
+        )
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise bad_data(str(path), "must be a NumPy array file", got=str(error), hint="Run prepare again") from error
+    if not isinstance(values, np.ndarray) or values.ndim != 1:
+        raise bad_data(
+            str(path), "must have one dimension", got=getattr(values, "shape", type(values)), hint="Run prepare again"
+        )
+    return values
