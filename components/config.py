@@ -110,8 +110,10 @@ class ToolCallingData(Section):
     validation_share: Annotated[float, Field(gt=0, lt=0.5)]
     vocabulary: Annotated[int, Field(ge=300, le=32_000)]
     window: Annotated[int, Field(ge=64, le=8192)]
+    tool_call_tokens: Whole
     tool_response_tokens: Whole
     max_tool_args: Count
+    absent_slot_share: Annotated[float, Field(ge=0, le=1)]
 
 
 class ToolCallingModel(Section):
@@ -162,6 +164,22 @@ class EvaluationConfig(Section):
     seed: Whole
     calibration_bins: Count
     minimum_slice: Count
+
+
+class LinearBaselineConfig(Section):
+    """TF-IDF with logistic regression.
+
+    `minimum`: samples a term must occur in; `strength`: inverse of the L2 regularisation; `passes`: over the training
+    data at most, for tools and intents.
+    """
+
+    minimum: Count
+    strength: Positive
+    passes: Count
+
+
+class ToolCallingEvaluation(EvaluationConfig):
+    baseline: LinearBaselineConfig
 
 
 class GateHead(Section):
@@ -215,7 +233,7 @@ class ToolCallingConfig(Section):
     model: ToolCallingModel
     loss: ToolCallingLoss
     training: TrainingConfig
-    evaluation: EvaluationConfig
+    evaluation: ToolCallingEvaluation
     gate: GateConfig
     tuning: TuningConfig
     schedule: ScheduleConfig
@@ -231,7 +249,7 @@ class Config(Section):
 MAX_BYTES = 1_000_000
 
 
-class _SafeLoader(yaml.SafeLoader):
+class SafeLoader(yaml.SafeLoader):
     """Plain data only: no tags beyond YAML's own, no aliases (bombs), no duplicate keys."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -265,7 +283,7 @@ def read_yaml(path: Path) -> Any:
         raw = path.read_bytes()
         if len(raw) > MAX_BYTES:
             raise misconfigured(str(path), f"must be below {MAX_BYTES} bytes", got=len(raw), hint="Keep data out of params.yaml")
-        return yaml.load(raw.decode("utf-8"), Loader=_SafeLoader)
+        return yaml.load(raw.decode("utf-8"), Loader=SafeLoader)
     except UnicodeDecodeError as error:
         raise misconfigured(str(path), "must be UTF-8 text", got=f"byte {error.start}", hint="Save the file as UTF-8") from error
     except (yaml.YAMLError, RecursionError) as error:

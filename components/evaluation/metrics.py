@@ -1,0 +1,128 @@
+"""Metrics as functions of sums over samples, so that a value and its interval come from the same code.
+
+Accuracy, precision, recall, F1, macro-F1, Brier score and calibration error depend on the data only through sums of
+per-sample parts; AUROC depends on the order of all samples and is drawn as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from components.config import EvaluationConfig
+from components.evaluation.statistics import (
+    Bootstrap,
+    Interval,
+    Statistic,
+    bca_interval,
+    bootstrap_of_rows,
+    bootstrap_of_sums,
+    cluster_sums,
+    interval,
+    macro_f1,
+    ratios,
+)
+
+Floats = NDArray[np.float64]
+
+
+def class_parts(label: Sequence, prediction: Sequence, classes: Sequence) -> Floats:
+    """[S, 3 * C]: per sample (right, predicted, labelled) in the columns of each class.
+
+    Values outside `classes` (None for example) count for no class.
+    """
+    index = {name: i for i, name in enumerate(classes)}
+    parts = np.zeros((len(label), 3, len(index)))
+    for row, (true, said) in enumerate(zip(label, prediction, strict=True)):
+        if said in index:
+            parts[row, 1, index[said]] = 1.0
+            parts[row, 0, index[said]] = float(true == said)
+        if true in index:
+            parts[row, 2, index[true]] = 1.0
+    return parts.reshape(len(label), 3 * len(index))
+
+
+def precision(totals: Floats) -> Floats:
+    """[draws, 3] sums of one class's parts -> right / predicted; nan where it is never predicted."""
+    return ratios(totals[:, [0, 1]])
+
+
+def recall(totals: Floats) -> Floats:
+    """[draws, 3] -> right / labelled; nan where the class does not occur."""
+    return ratios(totals[:, [0, 2]])
+
+
+def f1(totals: Floats) -> Floats:
+    """[draws, 3] -> 2 right / (predicted + labelled), the harmonic mean of precision and recall."""
+    return macro_f1(totals)
+
+
+def mean(totals: Floats) -> Floats:
+    """[draws, 2] -> sum / count of a quantity that is not a share, so that its bounds are not those of one."""
+    return ratios(totals)
+
+
+def minus(statistic: Statistic, width: int) -> Statistic:
+    """[draws, 2 * width] -> the statistic of the first columns less that of the others: two models on one draw."""
+    return lambda totals: statistic(totals[:, :width]) - statistic(totals[:, width:])
+
+
+def auroc(label: ArrayLike, probability: ArrayLike) -> float:
+    """Probability that a positive is ranked above a negative, ties counting half (Mann-Whitney U / (P N)).
+
+    Args:
+        label: [S], 1 for positive.
+        probability: [S].
+
+    Returns:
+        nan where one of the classes is missing.
+    """
+    return _auroc_of_ranks(np.asarray(label) == 1, np.unique(np.asarray(probability), return_inverse=True)[1])
+
+
+def _auroc_of_ranks(positive: NDArray[np.bool_], rank: NDArray[np.integer]) -> float:
+    width = int(rank.max(initial=-1)) + 1
+    up, down = (np.bincount(rank[mask], minlength=width) for mask in (positive, ~positive))
+    pairs = float(up.sum()) * float(down.sum())
+    return float((up * (np.cumsum(down) - 0.5 * down)).sum() / pairs) if pairs else math.nan
+
+
+def value_of(parts: Floats, statistic: Statistic) -> float:
+    """The statistic of all samples together."""
+    return float(statistic(parts.sum(axis=0, keepdims=True))[0, 0])
+
+
+def interval_of(parts: Floats, clusters: ArrayLike, statistic: Statistic, settings: EvaluationConfig) -> Interval:
+    """Value and interval of a statistic of sums, whole clusters being drawn again.
+
+    Args:
+        parts: [S, K] per sample.
+        clusters: [S] names of the clusters.
+        statistic: [draws, K] -> [draws, 1]; `ratios` means a share, which has exact bounds where nothing varies.
+    """
+    if statistic is ratios:
+        return interval(parts[:, 0], parts[:, 1], clusters, settings.resamples, settings.confidence, settings.seed)
+    found = bootstrap_of_sums(cluster_sums(parts, clusters), statistic, settings.resamples, settings.seed)[0]
+    return _bounded(found, settings.confidence)
+
+
+def interval_of_auroc(
+    label: ArrayLike, probability: ArrayLike, clusters: ArrayLike, settings: EvaluationConfig
+) -> Interval:
+    """Value and interval of AUROC, on the same draws."""
+    positive = np.asarray(label) == 1
+    rank = np.unique(np.asarray(probability), return_inverse=True)[1]
+
+    def of_rows(rows: NDArray[np.intp]) -> float:
+        return _auroc_of_ranks(positive[rows], rank[rows])
+
+    return _bounded(bootstrap_of_rows(of_rows, clusters, settings.resamples, settings.seed), settings.confidence)
+
+
+def _bounded(found: Bootstrap, confidence: float) -> Interval:
+    if math.isnan(found.value):
+        return Interval(math.nan, math.nan, math.nan)
+    return Interval(found.value, *bca_interval(found, confidence))
