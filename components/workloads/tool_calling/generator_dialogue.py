@@ -121,6 +121,7 @@ class Conversation:
             self.call()
 
     def _ask(self, missing: list[Slot]) -> None:
+        missing = self.chance.sample(missing, len(missing))
         slot = missing[0]
         self.answer("ask_value", self.chance.choice(slot.asks))
         roll = self.chance.random()
@@ -130,11 +131,11 @@ class Conversation:
         elif roll < 0.15:
             self._quit()
             return
-        elif roll < 0.22 and self.known:
+        elif roll < 0.30 and self.known:
             self._correct(self.chance.choice(sorted(self.known)), and_then=slot)
             return
         told = [slot]
-        if len(missing) > 1 and self.chance.random() < 0.25:
+        if len(missing) > 1 and self.chance.random() < 0.35:
             told.append(missing[1])
         for each in told:
             self.known[each.name] = self._slot_value(each)
@@ -219,7 +220,8 @@ class Conversation:
             self._close()
             return
         self.known[slot.name] = self._slot_value(slot)
-        text = self.chance.choice(words.AGAIN).format(c=self._clause(slot), v=self.known[slot.name])
+        form = self.chance.choice(words.AGAIN if self.chance.random() < 0.6 else words.CORRECTIONS)
+        text = form.format(c=self._clause(slot), v=self.known[slot.name], n=_spoken(slot.name))
         self.say(text, tuple(self.known.values()))
 
     def _ask_for_more_than_offered(self) -> None:

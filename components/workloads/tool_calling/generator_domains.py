@@ -103,6 +103,13 @@ _ACCOUNT = Slot(
     values=("checking", "savings"),
     default="checking",
 )
+_LOUDNESS = Slot(
+    "volume",
+    "Loudness from 1 to 12",
+    "count",
+    ("volume {v}", "with the volume at {v}", "loudness {v}"),
+    ("How loud?", "At what volume?", "Which volume?"),
+)
 _LEVEL = Slot(
     "price_level",
     "How expensive it may be",
@@ -113,10 +120,6 @@ _LEVEL = Slot(
     values=("cheap", "moderate", "fancy"),
     default="moderate",
 )
-
-
-def _slot(name: str, description: str, kind: str, clauses: tuple[str, ...], asks: tuple[str, ...]) -> Slot:
-    return Slot(name, description, kind, clauses, asks)
 
 
 SERVICES = (
@@ -140,7 +143,7 @@ SERVICES = (
         "hotels.search",
         "Find hotels in a city",
         ("find me a hotel", "I am looking for a place to sleep", "which hotels are there", "search hotels"),
-        (_CITY, _LEVEL),
+        (_CITY, _LEVEL, _DATE),
         False,
         "hotel",
     ),
@@ -149,7 +152,7 @@ SERVICES = (
         "Book a room in a hotel that is named",
         ("book a room", "reserve a hotel room", "I want to stay", "get me a room"),
         (
-            _slot(
+            Slot(
                 "hotel",
                 "Name of the hotel",
                 "hotel",
@@ -168,7 +171,7 @@ SERVICES = (
         ("I am hungry", "find a restaurant", "where can we eat", "suggest somewhere to dine"),
         (
             _CITY,
-            _slot(
+            Slot(
                 "cuisine",
                 "Kind of food",
                 "cuisine",
@@ -176,6 +179,7 @@ SERVICES = (
                 ("What kind of food?", "Which cuisine do you fancy?", "What would you like to eat?"),
             ),
             _LEVEL,
+            _GUESTS,
         ),
         False,
         "restaurant",
@@ -185,7 +189,7 @@ SERVICES = (
         "Reserve a table at a restaurant that is named",
         ("reserve a table", "book us a table", "I want a table", "we would like to have dinner"),
         (
-            _slot(
+            Slot(
                 "restaurant",
                 "Name of the restaurant",
                 "restaurant",
@@ -203,14 +207,14 @@ SERVICES = (
         "Send money to a person",
         ("send some money", "make a transfer", "I have to pay somebody back", "wire money"),
         (
-            _slot(
+            Slot(
                 "amount",
                 "Sum of money to send",
                 "amount",
                 ("{v}", "an amount of {v}", "{v} in total"),
                 ("How much?", "What amount?", "Which sum shall I send?"),
             ),
-            _slot(
+            Slot(
                 "recipient",
                 "Person who gets the money",
                 "person",
@@ -244,20 +248,21 @@ SERVICES = (
         "Set the temperature of a room",
         ("I am freezing", "change the heating", "set the thermostat", "adjust the temperature"),
         (
-            _slot(
+            Slot(
                 "room",
                 "Room of the house",
                 "room",
                 ("in the {v}", "the {v} please", "for the {v}"),
                 ("Which room?", "In what room?", "Where in the house?"),
             ),
-            _slot(
+            Slot(
                 "temperature",
                 "Target temperature",
                 "degrees",
                 ("to {v}", "make it {v}", "{v} would be good"),
                 ("How warm?", "What temperature?", "To how many degrees?"),
             ),
+            _TIME,
         ),
         False,
         "setting",
@@ -267,20 +272,21 @@ SERVICES = (
         "Play music of a genre in a room",
         ("play some music", "I want to hear something", "put on a record", "start the music"),
         (
-            _slot(
+            Slot(
                 "genre",
                 "Style of the music",
                 "genre",
                 ("some {v}", "{v} please", "I am in the mood for {v}"),
                 ("Which style?", "What genre?", "What would you like to hear?"),
             ),
-            _slot(
+            Slot(
                 "room",
                 "Room of the house",
                 "room",
                 ("in the {v}", "over the speakers of the {v}", "for the {v}"),
                 ("Which room?", "In what room?", "Where in the house?"),
             ),
+            _LOUDNESS,
         ),
         False,
         "playlist",
@@ -290,7 +296,7 @@ SERVICES = (
         "Set a reminder for a task",
         ("remind me", "set a reminder", "I must not forget something", "note a reminder"),
         (
-            _slot(
+            Slot(
                 "task",
                 "What to be reminded of",
                 "chore",
@@ -307,7 +313,7 @@ SERVICES = (
         "weather.forecast",
         "Give the weather forecast of a city",
         ("what will the weather be", "do I need an umbrella", "give me the forecast", "is it going to rain"),
-        (_CITY, _DATE),
+        (_CITY, _DATE, _TIME),
         False,
         "forecast",
     ),
@@ -325,7 +331,7 @@ SERVICES = (
         "Make an appointment with a doctor",
         ("I need to see a doctor", "make an appointment", "get me a medical appointment", "I do not feel well"),
         (
-            _slot(
+            Slot(
                 "specialty",
                 "Kind of doctor",
                 "specialty",
@@ -344,14 +350,14 @@ SERVICES = (
         "Order groceries for delivery",
         ("order groceries", "we ran out of something", "put in a grocery order", "I need a delivery from the shop"),
         (
-            _slot(
+            Slot(
                 "item",
                 "Article to order",
                 "goods",
                 ("some {v}", "{v}", "we need {v}"),
                 ("What do you need?", "Which article?", "What shall I order?"),
             ),
-            _slot(
+            Slot(
                 "quantity",
                 "Number of packs",
                 "count",
@@ -369,14 +375,14 @@ SERVICES = (
         "Buy tickets for an event",
         ("get tickets", "I want to go to an event", "buy tickets", "we want to see something"),
         (
-            _slot(
+            Slot(
                 "event",
                 "Name of the event",
                 "event",
                 ("for {v}", "to see {v}", "{v}"),
                 ("Which event?", "What would you like to see?", "For which event?"),
             ),
-            _slot(
+            Slot(
                 "tickets",
                 "Number of tickets",
                 "count",
