@@ -120,7 +120,10 @@ def _client(store: Store) -> MlflowClient:
 
 
 def calm_environment() -> None:
-    """Settings MLflow reads at import: no telemetry, no system metrics, no pickles, short waits for a lost server."""
+    """No telemetry, no system metrics, no pickles, short waits for a lost server.
+
+    MLflow reads some of these when it is imported, so this comes before every import of it.
+    """
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -193,9 +196,9 @@ def _unavailable(store: Store, rule: str, got: str, hint: str) -> EquipoiseError
 
 def experiment_id(store: Store, kind: Kind) -> str:
     """The id of `<project>/<kind>`, made at first use; two processes that make it at once get the same one."""
+    name, mlflow = store.experiment(kind), client(store)
     from mlflow.exceptions import MlflowException
 
-    name, mlflow = store.experiment(kind), client(store)
     location = (store.artefacts / kind).as_uri() if store.artefacts else None
     with mlflow_errors(store):
         found = mlflow.get_experiment_by_name(name)
@@ -241,9 +244,9 @@ def start_run(
         tags: git_commit, data_digest, params_digest, flow_run, seed, ...; None values are left out.
         parent: run id under which MLflow's page nests this run.
     """
+    mlflow, experiment = client(store), experiment_id(store, kind)
     from mlflow.entities import Param
 
-    mlflow, experiment = client(store), experiment_id(store, kind)
     given = {key: str(value) for key, value in tags.items() if value is not None}
     given |= {"workload": workload, "mlflow.runName": name, "mlflow.source.type": "LOCAL"} | _process_tags()
     if parent:
@@ -285,9 +288,9 @@ def log_metrics(store: Store, run_id: str, metrics: Mapping[str, Any], step: int
 
 def send_metrics(store: Store, run_id: str, reports: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
     """Logs reports (step, metrics) in batches of whole reports, each one transaction of the store."""
+    mlflow, now = client(store), int(time.time() * 1000)
     from mlflow.entities import Metric
 
-    mlflow, now = client(store), int(time.time() * 1000)
     batch: list[Any] = []
     with mlflow_errors(store):
         for step, metrics in reports:
@@ -349,7 +352,7 @@ def _boot_id() -> str:
 
 
 def _start_time(pid: str) -> str:
-    """Clock ticks from boot to the start of process `pid`, which tells it from a later one of that number; or "gone"."""
+    """Clock ticks from boot to the start of process `pid`, which tells it from a later one so numbered; or "gone"."""
     stat = Path("/proc") / pid / "stat"
     try:
         fields = stat.read_text().rpartition(")")[2].split()
