@@ -35,6 +35,10 @@ class Term:
         every_step: True when every supervision step gives this term; False when only the last one does.
         compares_samples: True for terms that relate samples to each other (InfoNCE, load balance).
         has_gradient: False for measures that cannot be a loss; the composite refuses them.
+        needs: names of the outputs the term reads. A term with every_step=False is skipped where one is missing.
+
+    Outputs of a term with every_step=True may carry one more leading dimension, the supervision steps stacked; labels
+    broadcast against it and values and valid keep it.
     """
 
     loss: Callable[[Outputs, Batch, Any], Masked]
@@ -42,3 +46,4 @@ class Term:
     every_step: bool = True
     compares_samples: bool = False
     has_gradient: bool = True
+    needs: tuple[str, ...] = ()

@@ -1,0 +1,182 @@
+"""Rules over the curves of a run: pure functions from what was logged to alarms that a person can act on.
+
+A curve line is what training appends to curves.jsonl at every report:
+`{"step", "epoch", "progress", "loss", "terms": {name: {"raw", "weight", "share", "n_valid"}}}`, optionally with
+`"validation": {...}` (which ends an epoch) and `"gradients": {name: {"norm", "share"}}`. A rule takes all lines so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from statistics import fmean
+from typing import Any
+
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """What is wrong, seen where, and what the workload's specification says about it."""
+
+    rule: str
+    subject: str
+    step: int
+    value: float
+    message: str
+    causes: tuple[str, ...]
+    remedies: tuple[str, ...]
+
+    def as_row(self) -> dict[str, Any]:
+        """Plain values for JSON: `status`, the run's record and the report show this."""
+        return {**asdict(self), "causes": list(self.causes), "remedies": list(self.remedies)}
+
+
+Rule = Callable[[Sequence[Line]], list[Alarm]]
+
+
+def alarms(lines: Sequence[Line], rules: Iterable[Rule]) -> list[Alarm]:
+    """All alarms of a run so far, in the order of their steps; an alarm of one rule and subject is given once."""
+    found = [alarm for rule in rules for alarm in rule(lines)]
+    first = {}
+    for alarm in sorted(found, key=lambda a: a.step):
+        first.setdefault((alarm.rule, alarm.subject), alarm)
+    return list(first.values())
+
+
+def stuck(term: str, at: float, within: float, causes: tuple[str, ...], remedies: tuple[str, ...]) -> Rule:
+    """The term's raw mean stays within `within` (a share) of the level `at` for a whole epoch."""
+
+    def rule(lines: Sequence[Line]) -> list[Alarm]:
+        found = []
+        for epoch in _whole_epochs(lines):
+            raws = _raws(epoch, term)
+            if raws and all(abs(raw - at) <= within * at for raw in raws):
+                number = epoch[-1]["epoch"]
+                message = f"{term} stood at {fmean(raws):.4f}, within {within:.0%} of {at:.4f}, for epoch {number}"
+                found.append(Alarm("stuck", term, epoch[-1]["step"], raws[-1], message, causes, remedies))
+        return found
+
+    return rule
+
+
+def unlabelled(causes: tuple[str, ...], remedies: tuple[str, ...]) -> Rule:
+    """A weighted term saw no valid value for a whole epoch. (A line without "weight" counts as weighted.)"""
+
+    def rule(lines: Sequence[Line]) -> list[Alarm]:
+        found = []
+        for epoch in _whole_epochs(lines):
+            for term in _terms(epoch):
+                rows = [line["terms"][term] for line in epoch if term in line["terms"]]
+                if any(row.get("weight", 1.0) > 0 for row in rows) and not any(row["n_valid"] for row in rows):
+                    message = f"{term} had n_valid = 0 for epoch {epoch[-1]['epoch']}"
+                    found.append(Alarm("unlabelled", term, epoch[-1]["step"], 0.0, message, causes, remedies))
+        return found
+
+    return rule
+
+
+def growing(reports: int, causes: tuple[str, ...], remedies: tuple[str, ...], by: float = 0.25) -> Rule:
+    """The loss grew at each of the last `reports` reports, by the share `by` in all: noise rises too, but not so far.
+
+    A schedule that raises a weight makes the total grow without any fault, so the raw means are compared at the latest
+    weights wherever the lines carry them.
+    """
+
+    def rule(lines: Sequence[Line]) -> list[Alarm]:
+        for end in range(reports, len(lines)):
+            window = lines[end - reports : end + 1]
+            losses = [_loss_at(line, window[-1]) for line in window]
+            if all(b > a for a, b in pairwise(losses)) and losses[-1] > (1 + by) * losses[0]:
+                message = f"the loss grew for {reports} reports, from {losses[0]:.4g} to {losses[-1]:.4g}"
+                return [Alarm("growing", "loss", window[-1]["step"], losses[-1], message, causes, remedies)]
+        return []
+
+    return rule
+
+
+def not_decreasing(term: str, causes: tuple[str, ...], remedies: tuple[str, ...], settled: float = 0.2) -> Rule:
+    """Over a whole epoch the term's second half is no lower than its first, nor the epoch lower than the one before.
+
+    A term that has already come down to the share `settled` of its first value has done its work and may rest.
+    """
+
+    def rule(lines: Sequence[Line]) -> list[Alarm]:
+        found, before, start = [], None, None
+        for epoch in _whole_epochs(lines):
+            raws = _raws(epoch, term)
+            if not raws:
+                continue
+            start = raws[0] if start is None else start
+            mean, half = fmean(raws), len(raws) // 2
+            flat = not half or fmean(raws[-half:]) >= fmean(raws[:half])
+            comparable = half or before is not None
+            if comparable and flat and (before is None or mean >= before) and mean > settled * start:
+                message = f"{term} did not decrease over epoch {epoch[-1]['epoch']}: {raws[0]:.4f} to {raws[-1]:.4f}"
+                found.append(Alarm("not_decreasing", term, epoch[-1]["step"], raws[-1], message, causes, remedies))
+            before = mean
+        return found
+
+    return rule
+
+
+def gradient_share(low: float, high: float, causes: tuple[str, ...], remedies: tuple[str, ...]) -> Rule:
+    """A term's share of the gradient norms stays below `low` (dead) or above `high` (drowning) for an epoch."""
+
+    def rule(lines: Sequence[Line]) -> list[Alarm]:
+        found = []
+        for epoch in _whole_epochs(lines):
+            panels = [line["gradients"] for line in epoch if len(line.get("gradients") or {}) > 1]
+            for term in {name: None for panel in panels for name in panel}:
+                shares = [panel[term]["share"] for panel in panels if term in panel]
+                for kind, bad in (("dead", max(shares) < low), ("drowning", min(shares) > high)):
+                    if bad:
+                        message = f"{term} had {shares[-1]:.2%} of the gradient in epoch {epoch[-1]['epoch']} ({kind})"
+                        found.append(Alarm(kind, term, epoch[-1]["step"], shares[-1], message, causes, remedies))
+        return found
+
+    return rule
+
+
+def above(term: str, limit: float, causes: tuple[str, ...], remedies: tuple[str, ...]) -> Rule:
+    """The term's raw mean is above a level that only a fault reaches."""
+
+    def rule(lines: Sequence[Line]) -> list[Alarm]:
+        for line in lines:
+            for raw in _raws([line], term):
+                if raw > limit:
+                    message = f"{term} is {raw:.4g}, above {limit:g}"
+                    return [Alarm("above", term, line["step"], raw, message, causes, remedies)]
+        return []
+
+    return rule
+
+
+def _whole_epochs(lines: Sequence[Line]) -> list[list[Line]]:
+    """Lines by epoch without one still running: an epoch is over when the next began, or it was validated or last."""
+    epochs: dict[int, list[Line]] = {}
+    for line in lines:
+        epochs.setdefault(line["epoch"], []).append(line)
+    order = list(epochs.values())
+    if order and not any("validation" in line or line["progress"] >= 1 for line in order[-1]):
+        order.pop()
+    return [[line for line in epoch if "terms" in line] for epoch in order if any("terms" in line for line in epoch)]
+
+
+def _terms(epoch: Sequence[Line]) -> list[str]:
+    return list({name: None for line in epoch for name in line["terms"]})
+
+
+def _raws(lines: Sequence[Line], term: str) -> list[float]:
+    """Raw means of the reports in which the term saw anything."""
+    rows = [line["terms"][term] for line in lines if term in line.get("terms", {})]
+    return [row["raw"] for row in rows if row["n_valid"]]
+
+
+def _loss_at(line: Line, latest: Line) -> float:
+    weights = {name: row.get("weight") for name, row in latest.get("terms", {}).items()}
+    rows = line.get("terms", {})
+    if not weights or None in weights.values() or any(name not in rows for name in weights):
+        return line["loss"]
+    return sum(weight * rows[name]["raw"] for name, weight in weights.items())
