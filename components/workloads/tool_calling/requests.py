@@ -1,0 +1,16 @@
+"""The raw request behind a labelled sample: what a user would have sent, and nothing that gives the answer away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.workloads.tool_calling.dialogues import Sample
+from components.workloads.tool_calling.trm_lines import sample_to_json
+
+ASKED = ("tools", "history")
+
+
+def request_of(sample: Sample) -> dict[str, Any]:
+    """{"tools", "history"} of a sample, as `read_request` reads them."""
+    line = sample_to_json(sample)
+    return {key: line[key] for key in ASKED}

@@ -1,0 +1,403 @@
+"""`equipoise <verb> <workload>`: the command line. It only reads arguments; a verb imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows import terminal
+
+app = typer.Typer(
+    name="equipoise",
+    help="Trains small multi-head models, tunes loss weights by evidence, promotes only what is shown to be no worse.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Workload = Annotated[str, typer.Argument(help="The workload, for example tool_calling.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; logs go to stderr.")]
+State = Annotated[
+    Path | None,
+    typer.Option(
+        "--state", help="Folder of databases, artefacts and caches [default: .equipoise, or EQUIPOISE_STATE]."
+    ),
+]
+Project = Annotated[Path | None, typer.Option("--project", help="Folder that holds params.yaml [default: this one].")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Assign = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change params.yaml first; may be repeated.")
+]
+Data = Annotated[
+    str | None, typer.Option("--data", metavar="PATH", help="Raw data: a folder or an archive; kept in params.yaml.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Training seed; kept in params.yaml.")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:0, mps [default: the best there is].")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint (always done; said for clarity).")]
+Actor = Annotated[str | None, typer.Option("--actor", help="Who decides, for the ledger [default: you].")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the ledger.")]
+Version = Annotated[int, typer.Argument(help="A registered version.")]
+
+
+def example(text: str) -> str:
+    """The closing paragraph of a verb's --help."""
+    return f"Example: {text}"
+
+
+def _place(workload: str | None, state: Path | None, project: Path | None) -> Any:
+    from components.workload import NAMES
+    from flows.state import place
+
+    terminal.answers()
+    if workload is not None and workload not in NAMES:
+        from components.errors import EquipoiseError, Exit
+
+        raise EquipoiseError(
+            "WORKLOAD",
+            "command line",
+            f"the workload must be one of {', '.join(NAMES)}",
+            got=workload,
+            hint="Name one of them",
+            exit_code=Exit.USAGE,
+        )
+    return place(project, state)
+
+
+def _edited(
+    where: Any, workload: str, assign: list[str] | None, data: str | None, seed: int | None, device: str | None
+) -> None:
+    from flows.edits import apply
+
+    apply(where, workload, assign or [], data, seed)
+    if device:
+        os.environ["EQUIPOISE_DEVICE"] = device
+
+
+@app.command(epilog=example("equipoise prepare tool_calling --data ../dialogues"))
+def prepare(
+    workload: Workload,
+    data: Data = None,
+    assign: Assign = None,
+    seed: Seed = None,
+    device: Device = None,
+    resume: Resume = False,
+    json: Json = False,
+    state: State = None,
+    project: Project = None,
+    debug: Debug = False,
+) -> None:
+    """Reads the raw data into arrays on disk and reports what is in it."""
+    _run_stage("prepare", workload, data, assign, seed, device, json, state, project)
+
+
+@app.command(epilog=example("equipoise train tool_calling --set training.epochs=3 --seed 2"))
+def train(
+    workload: Workload,
+    data: Data = None,
+    assign: Assign = None,
+    seed: Seed = None,
+    device: Device = None,
+    resume: Resume = False,
+    json: Json = False,
+    state: State = None,
+    project: Project = None,
+    debug: Debug = False,
+) -> None:
+    """Trains, or goes on from the checkpoint; prepares first where the data changed."""
+    _run_stage("train", workload, data, assign, seed, device, json, state, project)
+
+
+@app.command(epilog=example("equipoise evaluate tool_calling --json"))
+def evaluate(
+    workload: Workload,
+    data: Data = None,
+    assign: Assign = None,
+    seed: Seed = None,
+    device: Device = None,
+    resume: Resume = False,
+    json: Json = False,
+    state: State = None,
+    project: Project = None,
+    debug: Debug = False,
+) -> None:
+    """Scores the trained model on the test split, with intervals and baselines beside it."""
+    _run_stage("evaluate", workload, data, assign, seed, device, json, state, project)
+
+
+def _run_stage(
+    stage: str,
+    workload: str,
+    data: str | None,
+    assign: list[str] | None,
+    seed: int | None,
+    device: str | None,
+    json: bool,
+    state: Path | None,
+    project: Path | None,
+) -> None:
+    where = _place(workload, state, project)
+    _edited(where, workload, assign, data, seed, device)
+    from flows import present
+    from flows.single import up_to
+
+    terminal.emit(up_to(where, workload, stage, terminal.say), json, present.stage)
+
+
+@app.command(epilog=example("equipoise retrain tool_calling --data ../dialogues --json"))
+def retrain(
+    workload: Workload,
+    data: Data = None,
+    assign: Assign = None,
+    seed: Seed = None,
+    device: Device = None,
+    resume: Resume = False,
+    actor: Actor = None,
+    json: Json = False,
+    state: State = None,
+    project: Project = None,
+    debug: Debug = False,
+) -> None:
+    """Prepares, trains, evaluates, registers, gates, promotes. Exit 0 promoted or nothing to do, 10 HOLD, 11 REJECT."""
+    where = _place(workload, state, project)
+    _edited(where, workload, assign, data, seed, device)
+    from flows import present
+    from flows.cycle import run
+
+    outcome = run(where, workload, actor, terminal.say)
+    terminal.emit(outcome, json, present.retrain)
+    raise typer.Exit(present.STATUS[outcome["decision"]])
+
+
+@app.command(epilog=example("equipoise tune tool_calling --candidates 16"))
+def tune(
+    workload: Workload,
+    candidates: Annotated[
+        int | None, typer.Option("--candidates", min=1, help="Total number of candidates; a second call continues.")
+    ] = None,
+    data: Data = None,
+    assign: Assign = None,
+    json: Json = False,
+    state: State = None,
+    project: Project = None,
+    debug: Debug = False,
+) -> None:
+    """Searches the loss weights by evidence and writes tuned/<workload>.yaml, a diff to review."""
+    where = _place(workload, state, project)
+    _edited(where, workload, assign, data, None, None)
+    from flows import present
+    from flows.campaign import run
+
+    terminal.emit(run(where, workload, candidates, terminal.say), json, present.tune)
+
+
+@app.command(epilog=example("equipoise predict tool_calling --input requests.jsonl --output answers.jsonl"))
+def predict(
+    workload: Workload,
+    input: Annotated[Path, typer.Option("--input", help="JSON Lines of raw requests, or - for stdin.")] = Path("-"),
+    output: Annotated[Path | None, typer.Option("--output", help="Where the answers go [default: stdout].")] = None,
+    version: Annotated[int | None, typer.Option("--version", help="A version other than the champion.")] = None,
+    json: Json = False,
+    state: State = None,
+    project: Project = None,
+    debug: Debug = False,
+) -> None:
+    """Answers raw requests with the champion, one JSON object a line."""
+    where = _place(workload, state, project)
+    from flows import present
+    from flows.serving import predict as answer
+
+    written = answer(where, workload, input, output, version, terminal.answers(), quiet=json)
+    if output or json:
+        terminal.emit(written, json, present.predict)
+
+
+@app.command(epilog=example("equipoise serve tool_calling --port 5001"))
+def serve(
+    workload: Workload,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on 127.0.0.1.")] = 5001,
+    json: Json = False,
+    state: State = None,
+    project: Project = None,
+    debug: Debug = False,
+) -> None:
+    """Serves the champion over HTTP on 127.0.0.1 with MLflow's scoring protocol, until ctrl-C."""
+    where = _place(workload, state, project)
+    from flows.serving import serve as listen
+
+    raise typer.Exit(listen(where, workload, port, terminal.say))
+
+
+@app.command(epilog=example("equipoise gate tool_calling 3 --against 2"))
+def gate(
+    workload: Workload,
+    version: Version,
+    against: Annotated[
+        int | None, typer.Option("--against", help="Version to compare with [default: the champion].")
+    ] = None,
+    json: Json = False,
+    state: State = None,
+    project: Project = None,
+    debug: Debug = False,
+) -> None:
+    """Judges one version against another without promoting. Exit 0 PROMOTE, 10 HOLD, 11 REJECT."""
+    where = _place(workload, state, project)
+    from flows import present
+    from flows.promote import judge_versions
+
+    outcome = judge_versions(where, workload, version, against, terminal.say)
+    terminal.emit(outcome, json, present.gate)
+    raise typer.Exit(present.STATUS[outcome["decision"]])
+
+
+@app.command(epilog=example("equipoise promote tool_calling 3 --reason 'agreed in review'"))
+def promote(
+    workload: Workload,
+    version: Version,
+    actor: Actor = None,
+    reason: Reason = "",
+    json: Json = False,
+    state: State = None,
+    project: Project = None,
+    debug: Debug = False,
+) -> None:
+    """Judges a version against the champion and promotes it if the gate says so. Exit 10 HOLD, 11 REJECT."""
+    where = _place(workload, state, project)
+    from flows import present
+    from flows.promote import promote_version
+
+    outcome = promote_version(where, workload, version, actor, reason, terminal.say)
+    terminal.emit(outcome, json, present.gate)
+    raise typer.Exit(present.STATUS[outcome["decision"]])
+
+
+@app.command(epilog=example("equipoise rollback tool_calling --reason 'wrong arguments at night'"))
+def rollback(
+    workload: Workload,
+    to: Annotated[
+        int | None, typer.Option("--to", help="Version to return to [default: the previous champion].")
+    ] = None,
+    release: Annotated[
+        bool, typer.Option("--release", help="Lift the block an earlier rollback left on automatic promotion.")
+    ] = False,
+    actor: Actor = None,
+    reason: Reason = "",
+    json: Json = False,
+    state: State = None,
+    project: Project = None,
+    debug: Debug = False,
+) -> None:
+    """Returns to the previous champion at once; judges nothing and blocks automatic promotion until newer data."""
+    where = _place(workload, state, project)
+    from flows import present
+    from flows.promote import release_block, roll_back
+
+    outcome = (
+        release_block(where, workload, actor, reason)
+        if release
+        else roll_back(where, workload, to, actor, reason, terminal.say)
+    )
+    terminal.emit(outcome, json, present.rollback)
+
+
+@app.command(epilog=example("equipoise history tool_calling --at 2026-11-01T00:00Z"))
+def history(
+    workload: Annotated[str | None, typer.Argument(help="The workload; not needed with --verify.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="Only what had happened by then (UTC), and who served.")
+    ] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Check the whole hash chain.")] = False,
+    json: Json = False,
+    state: State = None,
+    project: Project = None,
+    debug: Debug = False,
+) -> None:
+    """Shows the ledger: who was champion when, and why."""
+    where = _place(workload, state, project)
+    from flows import present
+    from flows.ledgers import events
+
+    terminal.emit(events(where, workload, at, verify), json, present.history)
+
+
+@app.command(epilog=example("equipoise status --json"))
+def status(
+    workload: Annotated[str | None, typer.Argument(help="The workload [default: all].")] = None,
+    json: Json = False,
+    state: State = None,
+    project: Project = None,
+    debug: Debug = False,
+) -> None:
+    """What serves, since when, and what is wrong."""
+    where = _place(workload, state, project)
+    from flows import present
+    from flows.ledgers import status as standing
+
+    terminal.emit(standing(where, workload), json, present.status)
+
+
+@app.command(epilog=example("equipoise data tool_calling"))
+def data(
+    workload: Annotated[str | None, typer.Argument(help="The workload [default: all].")] = None,
+    json: Json = False,
+    state: State = None,
+    project: Project = None,
+    debug: Debug = False,
+) -> None:
+    """Lists the catalogued public originals, verifies those that are here, and says what the workload reads now."""
+    where = _place(workload, state, project)
+    from flows import present
+    from flows.raw_data import listing
+
+    terminal.emit(listing(where, workload), json, present.data)
+
+
+@app.command(epilog=example("equipoise deploy tool_calling --dry-run"))
+def deploy(
+    workload: Workload,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be scheduled.")] = False,
+    json: Json = False,
+    state: State = None,
+    project: Project = None,
+    debug: Debug = False,
+) -> None:
+    """Schedules retraining on the workload's cron (UTC) through Prefect, one run at a time, until ctrl-C."""
+    where = _place(workload, state, project)
+    from flows import present
+    from flows.scheduling import deploy as schedule
+
+    planned = schedule(where, workload, dry_run, lambda plan: terminal.emit(plan, json, present.deploy))
+    raise typer.Exit(planned)
+
+
+@app.command(epilog=example("equipoise tour"))
+def tour(json: Json = False, state: State = None, project: Project = None, debug: Debug = False) -> None:
+    """The life cycle on the embedded data: a first champion, a promotion, a twin, a damaged model, a rollback."""
+    where = _place(None, state, project)
+    from flows import present
+    from flows.tour import run
+
+    terminal.emit(run(where, terminal.say), json, present.tour)
+
+
+def main() -> None:
+    """Entry point of `equipoise`; always ends the process with a status from the table of exit codes."""
+    arguments = sys.argv[1:]
+    signal.signal(signal.SIGTERM, _terminate)
+    command = typer.main.get_command(app)
+    sys.exit(
+        terminal.guarded(lambda: command.main(args=arguments, prog_name="equipoise", standalone_mode=False), arguments)
+    )
+
+
+def _terminate(*_: object) -> None:
+    raise KeyboardInterrupt("SIGTERM received")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Prefect's surroundings: a server of our own in the state folder unless PREFECT_API_URL names one."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from components.errors import EquipoiseError, Exit
+from components.registry.database import cache_folder
+from flows.state import Place
+
+PROBE_SECONDS = 5.0
+MIGRATION_SECONDS = 300
+DATABASE = "prefect.db"
+
+SETTINGS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # people read our own lines; Prefect's page has its log
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "PREFECT_CLI_PROMPT": "false",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def environment(place: Place) -> dict[str, str]:
+    """What Prefect reads at import, for this process and its children; a person's own settings win."""
+    wanted = {
+        **SETTINGS,
+        "PREFECT_HOME": str(place.state / "prefect"),
+        "PREFECT_PROFILES_PATH": str(place.state / "prefect" / "profiles.toml"),
+    }
+    return {name: os.environ.get(name, value) for name, value in wanted.items()}
+
+
+@contextmanager
+def embedded(place: Place, say: Callable[[str], object]) -> Iterator[None]:
+    """Prepares the process for a flow run.
+
+    Raises:
+        EquipoiseError: E_PREFECT (69) when the named server does not answer or our own does not start.
+    """
+    os.environ.update(environment(place))
+    address = os.environ.get("PREFECT_API_URL", "").strip()
+    if address:
+        probe(address)
+    else:
+        ensure_database(place, say)
+    try:
+        yield
+    except RuntimeError as error:
+        if "ephemeral server" not in str(error).lower() and "Failed to reach API" not in str(error):
+            raise
+        raise unavailable(address or "embedded Prefect", str(error).splitlines()[0]) from error
+
+
+def probe(address: str) -> None:
+    """Asks a Prefect server for its health, with a short limit.
+
+    Raises:
+        EquipoiseError: E_PREFECT (69).
+    """
+    try:
+        with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=PROBE_SECONDS) as answer:
+            body = answer.read(64).decode("ascii", "replace").strip()
+    except (OSError, ValueError) as error:
+        raise unavailable(address, str(getattr(error, "reason", None) or error)) from error
+    if body != "true":
+        raise unavailable(address, body)
+
+
+def unavailable(address: str, got: str) -> EquipoiseError:
+    """The error of a Prefect server that is not there; user and password are left out of the address."""
+    shown = address.rpartition("@")[2]
+    hint = "Start the server (its address ends in /api) or unset PREFECT_API_URL"
+    return EquipoiseError(
+        "PREFECT", shown, "the Prefect server must answer", got=got, hint=hint, exit_code=Exit.SERVICE_UNAVAILABLE
+    )
+
+
+def ensure_database(place: Place, say: Callable[[str], object]) -> None:
+    """Puts a migrated, empty database where the embedded server looks: migrating a fresh one takes half a minute."""
+    home = Path(os.environ["PREFECT_HOME"])
+    target = home / DATABASE
+    if target.is_file() or os.environ.get("PREFECT_API_DATABASE_CONNECTION_URL"):
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    template = _template(place, say)
+    if template is not None:
+        unfinished = target.with_suffix(f".{os.getpid()}.part")
+        shutil.copyfile(template, unfinished)
+        unfinished.replace(target)
+
+
+def _template(place: Place, say: Callable[[str], object]) -> Path | None:
+    """The migrated database of this Prefect version in the user's cache; None where the cache cannot be written."""
+    cache = cache_folder(place.state)
+    template = cache / f"prefect-{importlib.metadata.version('prefect')}.db"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        handle = (cache / "prefect-template.lock").open("w")
+    except OSError as error:
+        say(f"no cache for Prefect's database ({error.strerror}): its first start takes half a minute")
+        return None
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not template.is_file():
+            say("making Prefect's database, once for this user")
+            _migrate(cache, template)
+    return template
+
+
+def _migrate(cache: Path, template: Path) -> None:
+    unfinished = cache / f"{template.name}.{os.getpid()}.part"
+    settings = {
+        **os.environ,
+        "PREFECT_HOME": str(cache / "prefect-home"),
+        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{unfinished}",
+    }
+    command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+    try:
+        done = subprocess.run(
+            command, env=settings, capture_output=True, text=True, timeout=MIGRATION_SECONDS, check=False
+        )
+        if done.returncode:
+            raise unavailable("embedded Prefect", (done.stderr.strip().splitlines() or ["no message"])[-1])
+        unfinished.replace(template)
+    finally:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
+        shutil.rmtree(cache / "prefect-home", ignore_errors=True)

@@ -1,0 +1,151 @@
+"""Results as text for people. Each function takes the document that --json would print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from components.errors import Exit, one_line
+
+STATUS = {"PROMOTE": Exit.DONE, "UNCHANGED": Exit.DONE, "HOLD": Exit.HOLD, "REJECT": Exit.REJECT}
+SHOWN = 40  # lines of a report
+
+
+def stage(document: Mapping[str, Any]) -> str:
+    """A stage's report, or the metrics beside their baselines."""
+    if "metrics" in document:
+        return metrics(document)
+    lines = stages(document["stages"])
+    numbers = [f"{name} {_value(value)}" for name, value in _flat(document["report"]).items()]
+    return "\n".join([*lines, *numbers[:SHOWN]])
+
+
+def metrics(document: Mapping[str, Any]) -> str:
+    """A row a metric: the model, then each baseline."""
+    names = sorted(document["baselines"])
+    head = ["metric", "model", *names]
+    values, besides = _flat(document["metrics"]), [_flat(document["baselines"][name]) for name in names]
+    rows = [[key, _value(value), *(_value(b.get(key, "")) for b in besides)] for key, value in values.items()]
+    return "\n".join(
+        [f"{document['workload']}, {document['split']} split, {document['n']} samples", *table([head, *rows])]
+    )
+
+
+def stages(document: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A line a stage: ran or up to date, seconds."""
+    rows = [[name, "ran" if s["ran"] else "up to date", f"{s['seconds']:.1f} s"] for name, s in document.items()]
+    return table(rows)
+
+
+def retrain(document: Mapping[str, Any]) -> str:
+    """What a retraining did and why."""
+    closing = (
+        f"{document['decision']}: version {document['version']}, champion {document['champion']}. {document['reason']}."
+    )
+    return "\n".join([*stages(document["stages"]), *heads(document["heads"]), closing])
+
+
+def heads(judged: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line a judged head: difference, interval, verdict."""
+    rows = [
+        [f"{h['head']} {h['metric']}", f"{h['difference']:+.4f}", f"{h['low']:+.4f} to {h['high']:+.4f}", h["verdict"]]
+        for h in judged
+    ]
+    return table([["head", "difference", "interval", "verdict"], *rows]) if rows else []
+
+
+def gate(document: Mapping[str, Any]) -> str:
+    """The gate's answer about one version."""
+    reason = document.get("text") or f"{document['decision']}: {document['reason']}."
+    return "\n".join([*heads(document["heads"]), f"version {document['version']}: {reason}"])
+
+
+def rollback(document: Mapping[str, Any]) -> str:
+    """Which version serves now."""
+    champion, replaced = document["champion"], document["replaced"]
+    if replaced is None:
+        return f"{document['workload']}: automatic promotion goes on; champion is version {champion}."
+    held = "Automatic promotion waits for newer data or `equipoise rollback --release`."
+    return f"{document['workload']}: champion is version {champion} again, version {replaced} was withdrawn. {held}"
+
+
+def history(document: Mapping[str, Any]) -> str:
+    """The ledger, a line an event."""
+    lines = []
+    if "events" in document:
+        head = ["time", "event", "version", "replaced", "generation", "actor", "reason"]
+        rows = [[_value(e[key]) for key in ("time", *head[1:])] for e in document["events"]]
+        lines = table([head, *rows]) if rows else ["nothing has happened yet"]
+        lines.append(f"champion: {_value(document['champion']) or 'none'}")
+    if "verified" in document:
+        whole = document["verified"]
+        lines.append(f"ledger is whole: {whole['events']} events, last hash {whole['hash'][:16] or 'none'}")
+    return "\n".join(lines)
+
+
+def status(document: Mapping[str, Any]) -> str:
+    """What serves, a paragraph a workload."""
+    lines = []
+    for name, each in document.items():
+        champion = each["champion"]
+        if champion is None:
+            lines.append(f"{name}: no champion yet; run `equipoise retrain {name}`")
+        else:
+            lines.append(
+                f"{name}: version {champion['version']} serves since {champion['since']} (generation {each['generation']})"
+            )
+            lines.append(f"  why: {champion['why']}")
+        lines += [f"  alarm: {alarm}" for alarm in each["alarms"]]
+    return "\n".join(lines)
+
+
+def predict(document: Mapping[str, Any]) -> str:
+    """How many answers went where."""
+    return f"{document['n']} answers by version {document['version']} in {document['output']}"
+
+
+def data(document: Mapping[str, Any]) -> str:
+    """The catalogue, and what each workload reads."""
+    rows = [[s["name"], s["state"], _value(s["bytes"]), s["licence"], s["path"]] for s in document["sources"]]
+    lines = table([["source", "state", "bytes", "licence", "path"], *rows]) if rows else []
+    for name, reads in document["reads"].items():
+        lines.append(f"{name} reads {reads['source']} ({reads['state']})")
+    return "\n".join(lines)
+
+
+def deploy(document: Mapping[str, Any]) -> str:
+    """What is scheduled."""
+    verb = "would schedule" if document["dry_run"] else "scheduled"
+    upcoming = ", ".join(document["next"])
+    limit = f"at most {document['concurrency_limit']} at a time, {document['collision_strategy']} otherwise"
+    return f'{verb} {document["deployment"]}: cron "{document["cron"]}" UTC, {limit}; next {upcoming}'
+
+
+def tune(document: Mapping[str, Any]) -> str:
+    """The campaign's end."""
+    return "\n".join(f"{name}: {_value(value)}" for name, value in _flat(document).items())
+
+
+def tour(document: Mapping[str, Any]) -> str:
+    """The closing page of `make run`."""
+    return document["page"]
+
+
+def table(rows: Iterable[Sequence[Any]]) -> list[str]:
+    """Rows of text as aligned columns."""
+    cells = [[one_line(str(cell)) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))] if cells else []
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

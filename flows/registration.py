@@ -1,0 +1,159 @@
+"""A trained folder becomes a version: runs in MLflow, the version, its event in the ledger. Any step may be repeated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from components.files import write_json
+from components.registry import packaging, tracking
+from components.registry.curves import forward_curves, forward_pending, forwarding
+from components.registry.ledger import Ledger, open_ledger
+from components.workload import Workload, workload
+from flows import provenance
+from flows.single import read_report
+from flows.stages import StageResult, bring_up_to_date, stale
+from flows.state import Place, make_state, user
+
+EXAMPLES = 8  # golden inputs of a version
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What registering and deciding need: where, which workload, its configuration, the two records, who acts."""
+
+    place: Place
+    name: str
+    section: Any
+    store: tracking.Store
+    ledger: Ledger
+    actor: str
+    say: Say
+
+    @property
+    def record(self) -> Workload:
+        return workload(self.name)
+
+
+@contextmanager
+def desk(place: Place, name: str, actor: str | None, say: Say) -> Iterator[Desk]:
+    """Opens store and ledger; first closes the runs that killed processes left open and sends what they could not."""
+    make_state(place)
+    config = place.config()
+    store = tracking.open_store(place.state, config.project)
+    with open_ledger(place.ledger) as ledger:
+        yield Desk(place, name, getattr(config, name), store, ledger, actor or user(), say)
+
+
+def tidy(at: Desk) -> None:
+    """Closes runs whose process is gone and sends curves that an unreachable store did not take."""
+    for run_id in tracking.close_orphans(at.store):
+        at.say(f"closed run {run_id}: its process was gone")
+    for run_id in forward_pending(at.store):
+        at.say(f"sent the curves that run {run_id} could not")
+
+
+def train_recorded(at: Desk, flow_run: str | None) -> StageResult:
+    """Brings train up to date; while it runs its curves go to an MLflow run, whose id is kept for the registration."""
+    if not stale(at.place, at.name, ["train"]):
+        return bring_up_to_date(at.place, at.name, "train", at.say)
+    tidy(at)
+    run_id = _start(at, "train", f"{at.name} seed {at.section.training.seed}", flow_run)
+    curves, status = at.place.checkpoint(at.name) / "curves.jsonl", "KILLED"
+    try:
+        with forwarding(at.store, run_id, curves, warn=at.say):
+            result = bring_up_to_date(at.place, at.name, "train", at.say)
+        status = "FINISHED"
+        write_json(_runs(at.place), {provenance.candidate_digest(at.place, at.name): run_id})
+        return result
+    except Exception:
+        status = "FAILED"
+        raise
+    finally:
+        tracking.finish_run(at.store, run_id, status=status)
+
+
+def register_candidate(at: Desk, flow_run: str | None = None) -> int:
+    """The checkpoint's version: found by the digest of its files, else made."""
+    digest = provenance.candidate_digest(at.place, at.name)
+    folder, run_id = at.place.checkpoint(at.name), _known_runs(at.place).get(digest)
+    found = packaging.find_version(at.store, at.name, digest)
+    if found is None and run_id is None:  # trained outside of the flow: `equipoise train` or `dvc repro`
+        run_id = _start(at, "train", f"{at.name} seed {at.section.training.seed}", flow_run)
+        forward_curves(at.store, run_id, folder / "curves.jsonl", at.place.state / "tracking" / f"{run_id}.json")
+    metrics = read_report(at.place.evaluation(at.name) / "metrics.json")
+    return _register(at, folder, found, run_id, metrics["metrics"], "trained by the flow")
+
+
+def register_baseline(at: Desk) -> int:
+    """Trains the workload's cheap baseline and makes it a version like any other."""
+    folder = at.place.state / "baselines" / at.name
+    at.record.fit_baseline(at.section, at.place.prepared(at.name), folder)
+    found = packaging.find_version(at.store, at.name, provenance.servable_digest(folder))
+    run_id = None if found else _start(at, "train", f"{at.name} baseline", None)
+    return _register(at, folder, found, run_id, {}, "the workload's cheap baseline")
+
+
+def register_folder(at: Desk, folder: Path, name: str) -> int:
+    """Any servable folder as a version, under a run of its own."""
+    found = packaging.find_version(at.store, at.name, provenance.servable_digest(folder))
+    run_id = None if found else _start(at, "train", name, None)
+    return _register(at, folder, found, run_id, {}, name)
+
+
+def _register(
+    at: Desk, folder: Path, found: int | None, run_id: str | None, metrics: dict[str, Any], reason: str
+) -> int:
+    tags = provenance.tags(at.place, at.name)
+    if found is None:
+        assert run_id is not None
+        examples = golden_requests(at)
+        made = packaging.log_model(at.store, run_id, folder, at.name, examples=examples, metrics=metrics, tags=tags)
+        tracking.finish_run(at.store, run_id, metrics=tracking.flatten(metrics, "/"))
+        found = made.version
+    known = any(e.event == "register" and e.version == found for e in at.ledger.history(at.name))
+    if not known:
+        details = {
+            "data_digest": tags["data_digest"],
+            "model_digest": provenance.servable_digest(folder),
+            "run_id": _run_of(at, found),
+        }
+        at.ledger.append_register(
+            at.name, found, actor=at.actor, key=f"register/{found}", details=details, reason=reason
+        )
+    return found
+
+
+def golden_requests(at: Desk) -> list[dict[str, Any]]:
+    """The first raw requests of the test split: the input example, and what a fresh process must answer alike."""
+    samples = at.record.samples(at.place.prepared(at.name), provenance.TEST)
+    return [at.record.request(sample) for sample in islice(samples, EXAMPLES)]
+
+
+def _start(at: Desk, kind: tracking.Kind, name: str, flow_run: str | None) -> str:
+    tags = provenance.tags(at.place, at.name) | {"flow_run": flow_run}
+    data = tracking.Dataset(at.name, str(tags["data_digest"]), "train", str(at.section.data.source))
+    params = at.section.model_dump(mode="json")
+    chosen = {key: params[key] for key in ("data", "model", "loss", "training")}
+    return tracking.start_run(at.store, kind, at.name, name, params=chosen, tags=tags, datasets=[data])
+
+
+def _run_of(at: Desk, version: int) -> str | None:
+    from components.registry.aliases import find
+
+    return find(at.store, at.name, version).run_id
+
+
+def _runs(place: Place) -> Path:
+    return place.state / "runs.json"
+
+
+def _known_runs(place: Place) -> dict[str, str]:
+    path = _runs(place)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -1,0 +1,52 @@
+"""The retrain flow: prepare, train, evaluate through DVC, then register, gate, promote. The mechanics are elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+
+from flows import artifacts, cycle, judging, registration, stages
+from flows.state import exclusive, place_of
+from flows.terminal import say
+
+step = task(cache_policy=NO_CACHE, persist_result=False)
+
+
+@step.with_options(task_run_name="{stage}@{workload}")
+def bring(workload: str, stage: str, project: str, state: str) -> stages.StageResult:
+    return stages.bring_up_to_date(place_of(project, state), workload, stage, artifacts.logged(say))
+
+
+@step.with_options(task_run_name="train@{workload}", retries=1, retry_condition_fn=artifacts.was_killed)
+def train(workload: str, project: str, state: str) -> stages.StageResult:
+    with registration.desk(place_of(project, state), workload, None, artifacts.logged(say)) as desk:
+        return registration.train_recorded(desk, flow_run.get_id())
+
+
+@step.with_options(task_run_name="register {workload}")
+def register(workload: str, project: str, state: str, actor: str | None) -> int:
+    with registration.desk(place_of(project, state), workload, actor, artifacts.logged(say)) as desk:
+        judging.first_champion(desk)
+        return registration.register_candidate(desk, flow_run.get_id())
+
+
+@step.with_options(task_run_name="gate {workload} version {version}")
+def decide(workload: str, version: int, project: str, state: str, actor: str | None) -> judging.Outcome:
+    with registration.desk(place_of(project, state), workload, actor, artifacts.logged(say)) as desk:
+        return judging.decide(desk, version)
+
+
+@flow(name="retrain", flow_run_name="retrain {workload}", persist_result=False)
+def retrain(workload: str, project: str, state: str, actor: str | None = None) -> dict[str, Any]:
+    """Brings a workload's champion up to date; {decision, version, champion, reason, heads, stages}."""
+    place = place_of(project, state)
+    with exclusive(place, workload):
+        if outcome := cycle.unchanged(place, workload):
+            return artifacts.publish(place, workload, outcome)
+        names = stages.needed(place, workload)
+        done = [train(workload, project, state) if n == "train" else bring(workload, n, project, state) for n in names]
+        verdict = decide(workload, register(workload, project, state, actor), project, state, actor)
+        return artifacts.publish(place, workload, cycle.outcome_of(verdict, done))

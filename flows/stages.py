@@ -1,0 +1,222 @@
+"""Brings one DVC stage of a workload up to date: the only code that knows DVC.
+
+A stage runs as `dvc repro --single-item STAGE@W` in a process group of its own, exactly as a person would run it, so
+the bytes are those of `dvc repro`. What is up to date is asked of DVC in this process, which costs a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from components.errors import EquipoiseError, Exit, busy
+from components.files import write_text
+from flows.state import Place
+
+STAGES = ("prepare", "train", "evaluate")
+EMBEDDED = "data/raw"
+GRACE_SECONDS = 30  # a stopped training saves its state first
+ERROR_LINE = re.compile(r"^E_([A-Z_]+) (.*?): (.*?), got (.*)\. ([^.].*?)\.?$")
+EXITED = re.compile(r"exited with (-?\d+)")
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What bringing a stage up to date took. `ran` is False when DVC found nothing to do."""
+
+    stage: str
+    ran: bool
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if key != "stage"}
+
+
+class StageKilled(EquipoiseError):
+    """The stage's process ended by a signal (out of memory, kill): running it again goes on from its checkpoint."""
+
+
+def needed(place: Place, workload: str) -> tuple[str, ...]:
+    """The stages this workload's configuration uses, in order: `generate` only for the embedded data."""
+    source = getattr(place.config(), workload).data.source
+    embedded = os.path.normpath(source) == f"{EMBEDDED}/{workload}"
+    return (("generate",) if embedded else ()) + STAGES
+
+
+def stale(place: Place, workload: str, stages: Sequence[str]) -> list[str]:
+    """Which of the stages DVC would run now, in order; everything after a stale stage counts as stale.
+
+    Raises:
+        EquipoiseError: E_DVC (78) when dvc.yaml or dvc.lock cannot be read, E_BUSY (75) while another DVC works here.
+    """
+    ensure_repository(place)
+    os.environ.update(_environment(place))
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(place.project)) as repo:
+            for index, stage in enumerate(stages):
+                if repo.status(targets=[f"{stage}@{workload}"]):
+                    return list(stages[index:])
+    except LockError as error:
+        raise busy(
+            str(place.project), "one DVC at a time may work here", got=_first_line(error), hint="Wait for it to end"
+        ) from error
+    except DvcException as error:
+        raise _dvc_error(place, _first_line(error)) from error
+    return []
+
+
+def bring_up_to_date(place: Place, workload: str, stage: str, say: Say) -> StageResult:
+    """Runs the stage if DVC says that something it depends on changed.
+
+    Args:
+        say: receives each line the stage prints.
+
+    Raises:
+        EquipoiseError: what the stage itself reported, with its exit code; StageKilled when a signal ended it.
+        KeyboardInterrupt: after passing the interruption on, so that a training saves its state first.
+    """
+    began = time.monotonic()
+    if not stale(place, workload, [stage]):
+        return StageResult(stage, False, round(time.monotonic() - began, 3))
+    lines, status = _reproduce(place, f"{stage}@{workload}", say)
+    if status:
+        raise _failure(place, workload, stage, lines)
+    restored = any("is cached - skipping run" in line for line in lines)
+    return StageResult(stage, not restored, round(time.monotonic() - began, 3))
+
+
+def _reproduce(place: Place, target: str, say: Say) -> tuple[list[str], int]:
+    """DVC's last lines and its exit status; its whole process group is gone when this returns or raises."""
+    command = [sys.executable, "-m", "flows.dvc_child", "repro", "--single-item", target]
+    environment = {**os.environ, **_environment(place), "EQUIPOISE_PARENT": str(os.getpid())}
+    child = subprocess.Popen(
+        command, cwd=place.project, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, start_new_session=True, text=True, encoding="utf-8", errors="replace",
+    )  # fmt: skip
+    lines: list[str] = []
+    assert child.stdout is not None
+    try:
+        for line in child.stdout:
+            lines = [*lines[-200:], line.rstrip("\n")]
+            say(lines[-1])
+        return lines, child.wait()
+    except BaseException:
+        _stop(child)
+        raise
+    finally:
+        child.stdout.close()
+
+
+def _stop(child: subprocess.Popen[str]) -> None:
+    """Asks the group to stop, waits for the training to save its state, then ends what is left of it."""
+    for number, seconds in ((signal.SIGINT, GRACE_SECONDS), (signal.SIGKILL, 5)):
+        try:
+            os.killpg(child.pid, number)
+            child.wait(seconds)
+        except ProcessLookupError:
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    child.poll()
+
+
+def _failure(place: Place, workload: str, stage: str, lines: list[str]) -> EquipoiseError:
+    """The stage's own error line with its exit status, or what DVC said."""
+    text = "\n".join(lines)
+    statuses = EXITED.findall(text)
+    status = int(statuses[-1]) if statuses else None
+    for line in reversed(lines):
+        if match := ERROR_LINE.match(line.strip()):
+            code, where, rule, got, hint = match.groups()
+            known = status in {int(member) for member in Exit}
+            return EquipoiseError(
+                code,
+                where,
+                rule,
+                got=got,
+                hint=hint,
+                exit_code=Exit(status) if known and status else Exit.CONFIGURATION,
+            )
+    if status is not None and (status < 0 or status > 128):
+        number = -status if status < 0 else status - 128
+        return StageKilled(
+            "STAGE_KILLED", f"{stage}@{workload}", "must run to its end", got=f"signal {number}",
+            hint="Run it again: it goes on from the checkpoint; if memory ran out, lower training.batch_tokens",
+            exit_code=Exit.BUSY,
+        )  # fmt: skip
+    if "is busy" in text or "Unable to acquire lock" in text:
+        return busy(
+            f"{stage}@{workload}",
+            "one DVC at a time may run it",
+            got="another DVC at work",
+            hint="Wait for it to end, then run this command again",
+        )
+    last = next(
+        (line for line in reversed(lines) if line.strip().startswith("ERROR")), lines[-1] if lines else "no output"
+    )
+    return _dvc_error(place, last.strip().removeprefix("ERROR: "), stage=f"{stage}@{workload}")
+
+
+def _dvc_error(place: Place, got: str, stage: str = "") -> EquipoiseError:
+    where = stage or str(place.project / "dvc.yaml")
+    hint = f"See what `dvc status{' ' + stage if stage else ''}` says in the project's folder"
+    return EquipoiseError(
+        "DVC", where, "DVC must bring the stage up to date", got=got, hint=hint, exit_code=Exit.CONFIGURATION
+    )
+
+
+def ensure_repository(place: Place) -> None:
+    """Makes the project a DVC repository: its settings where there are none, and `no_scm` where there is no git.
+
+    Raises:
+        EquipoiseError: E_MISSING (66) without dvc.yaml, E_WRITE (73) where the project cannot be written.
+    """
+    if not (place.project / "dvc.yaml").is_file():
+        hint = "Run the command in a project's folder or name it with --project"
+        raise EquipoiseError(
+            "MISSING",
+            str(place.project),
+            "must hold dvc.yaml",
+            got="no such file",
+            hint=hint,
+            exit_code=Exit.MISSING_INPUT,
+        )
+    settings = place.project / ".dvc" / "config"
+    if not settings.is_file():
+        write_text(settings, "[core]\n    analytics = false\n    autostage = false\n    check_update = false\n")
+    local = place.project / ".dvc" / "config.local"
+    if not _has_git(place.project) and "no_scm" not in settings.read_text() and not local.is_file():
+        write_text(local, "[core]\n    no_scm = true\n")
+
+
+def _has_git(folder: Path) -> bool:
+    return any((parent / ".git").exists() for parent in (folder, *folder.parents))
+
+
+def _environment(place: Place) -> dict[str, str]:
+    """DVC's settings that must not depend on the machine: nothing shared with other users, nothing sent."""
+    return {
+        "DVC_SITE_CACHE_DIR": str(place.project / ".dvc" / "tmp" / "site"),
+        "DVC_NO_ANALYTICS": "1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
