@@ -79,10 +79,10 @@ class GateReport:
 
 def _sentence(head: HeadReport, confidence: float) -> str:
     sign = "above" if head.direction == "lower" else "below"
+    interval = f"{confidence:.0%} interval {head.low:+.4f} to {head.high:+.4f}"
     return (
         f"{head.head} {head.metric} {head.candidate:.4f} against {head.champion:.4f}, "
-        f"difference {head.difference:+.4f} ({confidence:.0%} interval {head.low:+.4f} to {head.high:+.4f}), {head.verdict} "
-        f"({head.role}, may be {head.margin:g} {sign})"
+        f"difference {head.difference:+.4f} ({interval}), {head.verdict} ({head.role}, may be {head.margin:g} {sign})"
     )
 
 
@@ -104,7 +104,7 @@ def draw_forest(report: GateReport, path: Path) -> None:
         axes.plot(head.difference, row, "o", color=COLOURS[head.verdict])
         axes.plot([limit, limit], [row - 0.35, row + 0.35], "--", color="#b2182b", linewidth=1)
         label = f"{head.verdict}  {head.difference:+.4f}"
-        axes.annotate(label, (head.high, row), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8)
+        axes.annotate(label, (head.difference, row), (0, 8), textcoords="offset points", ha="center", fontsize=8)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(report.heads)), [f"{h.head} {h.metric}\n({h.role})" for h in report.heads])
     axes.set_ylim(len(report.heads) - 0.5, -0.5)

@@ -26,6 +26,8 @@ from components.registry.ledger_chain import (
     timestamp,
     verify_chain,
 )
+from components.registry.ledger_rules import PromotionBlocked as PromotionBlocked
+from components.registry.ledger_rules import StaleChampion as StaleChampion
 from components.registry.ledger_rules import (
     blocked_error,
     blocked_for,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
@@ -14,9 +15,6 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from components.errors import EquipoiseError, Exit, busy, misconfigured
 from components.registry.ledger_schema import HEAD, VERSION_TABLE
-
-if TYPE_CHECKING:
-    import sqlite3
 
 LOCK_SECONDS = 30  # how long a writer waits for its turn before it says busy
 CONNECT_SECONDS = 10
@@ -53,7 +51,7 @@ class Store:
             connection.begin(),
         ):
             if self.engine.dialect.name == "postgresql":
-                connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+                connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS * 1000:.0f}ms'"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
             yield connection
 
@@ -205,10 +203,13 @@ def _explained(place: str) -> Iterator[None]:
     """Turns the database's errors into ours; what is none of the known ones passes unchanged."""
     try:
         yield
-    except DBAPIError as error:
-        original: Any = error.orig
+    except (DBAPIError, sqlite3.Error) as error:
+        original: Any = error.orig if isinstance(error, DBAPIError) else error
         number = getattr(original, "sqlite_errorcode", None)
-        answer = _sqlite_errors(number) if number is not None else _postgresql_errors(error)
+        if isinstance(error, DBAPIError) and number is None:
+            answer = _postgresql_errors(error)
+        else:
+            answer = _sqlite_errors(number or 0)
         if answer is None:
             raise
         raise answer(place, _first_line(original)) from error

@@ -1,0 +1,120 @@
+"""A PostgreSQL server of its own for tests: import the fixture `postgres_server` or `postgres_url` where it is needed.
+
+initdb and postgres refuse to run as root, so as root they run as `nobody`, in a folder that `nobody` owns and whose
+parents it may enter (pytest's tmp_path is not such a place). The server listens on a socket in that folder only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+PLACES = ("/usr/lib/postgresql/17/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/15/bin", "/usr/local/bin")
+FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=60", "shared_buffers=16MB")
+READY_SECONDS = 30
+
+
+def binaries() -> Path | None:
+    """The folder that holds both initdb and postgres, or None."""
+    found = [Path(place).parent for place in (shutil.which("postgres"),) if place]
+    return next(
+        (p for p in [*map(Path, PLACES), *found] if (p / "initdb").exists() and (p / "postgres").exists()), None
+    )
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """A running server's socket folder; everything is gone afterwards. Skips the test without PostgreSQL."""
+    bin_folder = binaries()
+    root = os.geteuid() == 0
+    if bin_folder is None or (root and shutil.which("runuser") is None):
+        pytest.skip("PostgreSQL's initdb and postgres are not installed here (or runuser is missing)")
+    folder = Path(tempfile.mkdtemp(prefix="equipoise-pg-"))
+    become = ["runuser", "-u", "nobody", "--"] if root else []
+    if root:
+        shutil.chown(folder, "nobody")
+    try:
+        data = str(folder / "data")
+        initdb = [
+            str(bin_folder / "initdb"),
+            "-D",
+            data,
+            "-U",
+            "test",
+            "-A",
+            "trust",
+            "--no-sync",
+            "--locale=C",
+            "-E",
+            "UTF8",
+        ]
+        subprocess.run([*become, *initdb], check=True, capture_output=True, cwd=folder)
+        options = [
+            part
+            for option in (f"unix_socket_directories={folder}", "listen_addresses=", *FAST)
+            for part in ("-c", option)
+        ]
+        process = subprocess.Popen(
+            [*become, str(bin_folder / "postgres"), "-D", data, *options],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            _wait_until_ready(process)
+            yield str(folder)
+        finally:
+            _stop(process, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_until_ready(process: subprocess.Popen[str]) -> None:
+    """Reads the server's own log until it says that it takes connections."""
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if "ready to accept connections" in line:
+            return
+    raise RuntimeError("PostgreSQL ended at its start: " + "".join(seen[-5:]))
+
+
+def _stop(process: subprocess.Popen[str], folder: Path) -> None:
+    """SIGQUIT to the server itself (runuser would not pass it on): ends at once, leaves no child."""
+    pid_file = folder / "data" / "postmaster.pid"
+    if pid_file.exists():
+        os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGQUIT)
+    process.communicate(timeout=READY_SECONDS)
+
+
+def new_database(socket_folder: str) -> str:
+    """URL of a new empty database."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(host=socket_folder, user="test", dbname="postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # a name of our own making: letters and digits only
+    return f"postgresql://test@/{name}?host={socket_folder}"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Socket folder of a server that lives as long as the test session."""
+    with server() as folder:
+        yield folder
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """URL of an empty database for one test."""
+    return new_database(postgres_server)
