@@ -16,7 +16,7 @@ _HEADER = 128  # bytes; fixed, so that the length can be filled in at the end
 
 
 def _header(dtype: np.dtype, length: int) -> bytes:
-    text = f"{{'descr': '{npy.dtype_to_descr(dtype)}', 'fortran_order': False, 'shape': ({length},), }}"
+    text = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': ({length},), }}"
     body = text.encode("latin-1").ljust(_HEADER - 11) + b"\n"
     return npy.magic(1, 0) + len(body).to_bytes(2, "little") + body
 
@@ -25,14 +25,30 @@ class ArrayWriter:
     """Appends to a one-dimensional .npy file; the file is readable after `close`."""
 
     def __init__(self, path: Path, dtype: DTypeLike) -> None:
-        self.dtype = np.dtype(dtype).newbyteorder("<")
+        self.dtype: np.dtype = np.dtype(dtype).newbyteorder("<")
+        self.path = path
         self.length = 0
         self._file: BinaryIO = path.open("wb")
         self._file.write(_header(self.dtype, 0))
 
     def append(self, values: NDArray) -> None:
-        """Values outside the file's type are refused by numpy (casting `same_kind`)."""
-        self._file.write(np.ascontiguousarray(values.astype(self.dtype, casting="same_kind", copy=False)).tobytes())
+        """Adds values of the same kind of number (TypeError otherwise).
+
+        Raises:
+            EquipoiseError: E_DATA (65) for integers beyond the file's type: they would wrap round silently.
+        """
+        if values.dtype != self.dtype and self.dtype.kind in "iu" and values.dtype.kind in "iu" and len(values):
+            limits = np.iinfo(self.dtype.name)
+            for number in (int(values.min()), int(values.max())):
+                if not limits.min <= number <= limits.max:
+                    raise bad_data(
+                        str(self.path),
+                        f"numbers must fit {self.dtype.name}",
+                        got=number,
+                        hint="Prepare less data at once",
+                    )
+        kind = "unsafe" if self.dtype.kind in "iu" and values.dtype.kind in "iu" else "same_kind"
+        self._file.write(np.ascontiguousarray(values.astype(self.dtype, casting=kind, copy=False)).tobytes())
         self.length += len(values)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from components.data.tokenizer import BOS, EOM, Encoded, TextTokenizer
 from components.errors import bad_data
-from components.workloads.tool_calling.dialogues import TOOL_CALL, TOOL_RESPONSE, USER, Message, Sample
+from components.workloads.tool_calling.dialogues import TOOL_CALL, TOOL_RESPONSE, USER, Sample
 from components.workloads.tool_calling.elements import ElementTable
 from components.workloads.tool_calling.labels import Offer, label_columns, offer_of
 from components.workloads.tool_calling.rows import Column, Rows, freeze
@@ -40,7 +40,8 @@ class Pieces:
     """Distinct messages as tokens, each with its EOM; piece 0 is BOS.
 
     `search_starts`, `search_ends` are the character offsets plus piece * 2^32, ascending over the whole store, so that
-    one binary search finds the tokens of any number of spans.
+    one binary search finds the tokens of any number of spans. `low` and `high` [pieces] bound the characters that
+    still have tokens.
     """
 
     tokens: NDArray[np.int32]
@@ -50,6 +51,8 @@ class Pieces:
     offsets: NDArray[np.int64]
     search_starts: NDArray[np.int64]
     search_ends: NDArray[np.int64]
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class MessageStore:
         self._numbers: dict[tuple[int, str], int] = {}
         self._encoded: list[Encoded] = []
         self._roles: list[int] = []
+        self._limits: list[tuple[int, int]] = []  # characters that still have tokens
         self._cuts: dict[tuple[int, int], int] = {}
 
     def collect(self, samples: Sequence[Sample]) -> list[list[int]]:
@@ -100,10 +104,13 @@ class MessageStore:
         empty = np.zeros(0, np.int32)
         self._roles = [USER, *(role for role, _ in self._numbers)]
         self._encoded = [Encoded(empty, empty, empty), *tokenizer.encode([text for _, text in self._numbers])]
+        self._limits = [(0, int(_FAR))] * len(self._roles)
         for piece, role in enumerate(self._roles):
-            if role in limits:
-                one, limit = self._encoded[piece], limits[role]
+            limit = limits.get(role, len(self._encoded[piece].ids))
+            if limit < len(self._encoded[piece].ids):
+                one = self._encoded[piece]
                 self._encoded[piece] = Encoded(one.ids[:limit], one.starts[:limit], one.ends[:limit])
+                self._limits[piece] = (0, int(one.ends[limit - 1]) if limit else 0)
 
     def length(self, piece: int) -> int:
         """Tokens of a piece with its EOM."""
@@ -119,6 +126,8 @@ class MessageStore:
             found = self._cuts[piece, tokens] = len(self._encoded)
             self._encoded.append(Encoded(whole.ids[tokens:], whole.starts[tokens:], whole.ends[tokens:]))
             self._roles.append(self._roles[piece])
+            start = int(whole.starts[tokens]) if tokens < len(whole.ids) else int(_FAR)
+            self._limits.append((start, self._limits[piece][1]))
         return found
 
     def pieces(self) -> Pieces:
@@ -142,6 +151,8 @@ class MessageStore:
             offsets=offsets,
             search_starts=base + np.where(text, starts.astype(np.int64), _FAR),
             search_ends=base + np.where(text, ends.astype(np.int64), _FAR),
+            low=np.array([low for low, _ in self._limits], dtype=np.int64),
+            high=np.array([high for _, high in self._limits], dtype=np.int64),
         )
 
 
@@ -156,7 +167,9 @@ def encode_rows(samples: Sequence[Sample], table: ElementTable, settings: Window
     """
     store = MessageStore()
     histories = store.collect(samples)
-    store.tokenise(table.tokenizer, {TOOL_CALL: settings.tool_call_tokens, TOOL_RESPONSE: settings.tool_response_tokens})
+    store.tokenise(
+        table.tokenizer, {TOOL_CALL: settings.tool_call_tokens, TOOL_RESPONSE: settings.tool_response_tokens}
+    )
     plan = _plan(samples, histories, store, table, settings.window)
     pieces = store.pieces()
     columns, begins = _row_columns(plan, pieces)
@@ -304,26 +317,12 @@ def _span_columns(
     row = np.asarray(plan.sample_row, dtype=np.int64)[sample]
     turn = np.asarray(spans["turn"], dtype=np.int64) - np.asarray(plan.row_first, dtype=np.int64)[row]
     segment = plan.segment_offsets[row] + 1 + np.maximum(turn, 0)
-    piece = plan.segments[segment] if len(segment) else segment
+    piece = plan.segments[segment]
     first_char, last_char = (np.asarray(spans[name], dtype=np.int64) for name in ("start", "end"))
     first = np.searchsorted(pieces.search_ends, (piece << 32) + first_char, side="right")
     last = np.searchsorted(pieces.search_starts, (piece << 32) + last_char, side="left") - 1
-    seen = (turn >= 0) & (first <= last) & (first >= pieces.offsets[piece])
-    seen &= pieces.ends[np.minimum(last, len(pieces.ends) - 1)] >= last_char
-    # only a message that lost its beginning starts later than its text: elsewhere a blank may stand before the word
-    seen &= (
-        (first > pieces.offsets[piece])
-        | (pieces.starts[np.minimum(first, len(pieces.starts) - 1)] <= first_char)
-        | (first_char == 0)
-    )
-    shift = begins[segment] - pieces.offsets[piece] if len(segment) else segment
+    seen = (turn >= 0) & (first <= last) & (first_char >= pieces.low[piece]) & (last_char <= pieces.high[piece])
+    shift = begins[segment] - pieces.offsets[piece]
     start[query] = np.where(seen, first + shift, -1)
     end[query] = np.where(seen, last + shift, -1)
     return start, end
-
-
-def message_of(sample: Sample, rows: Rows, index: int, token: int) -> tuple[int, Message]:
-    """The message (index in the history, message) that token `token` of sample `index`'s row belongs to."""
-    row = int(rows.sample_row[index])
-    turn = int(rows.turns[rows.row_offsets[row] + token]) + int(rows.row_first[row])
-    return turn, sample.history[turn]
