@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import safetensors.torch
@@ -46,8 +46,7 @@ def save_slot(folder: Path, last: Slot | None, tensors: Mapping[str, Tensor], st
     serial = 1 if last is None else last.serial + 1
     document, weights = _paths(folder, index)
     document.unlink(missing_ok=True)
-    payload = as_bytes(tensors)
-    write_atomically(weights, lambda handle: handle.write(payload) and None)
+    write_bytes(weights, as_bytes(tensors))
     body = {"format": FORMAT, "serial": serial, "tensors": sha256_file(weights), "state": dict(state)}
     write_json(document, body | {"digest": sha256_json(body)})
     return Slot(index, serial, dict(state), {})
@@ -82,6 +81,13 @@ def clear(folder: Path) -> None:
 def as_bytes(tensors: Mapping[str, Tensor]) -> bytes:
     """safetensors bytes; tensors that share memory (tied weights) are written once per name."""
     return safetensors.torch.save({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()})
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    def write(handle: BinaryIO) -> None:
+        handle.write(content)
+
+    write_atomically(path, write)
 
 
 def _paths(folder: Path, index: int) -> tuple[Path, Path]:

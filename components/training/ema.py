@@ -24,6 +24,6 @@ def update(average: nn.Module, model: nn.Module, decay: float) -> None:
     kept: list[Tensor] = list(average.parameters())
     fresh: list[Tensor] = [p.detach() for p in model.parameters()]
     if kept:
-        torch._foreach_lerp_(kept, fresh, 1.0 - decay)
+        torch._foreach_lerp_(kept, fresh, 1.0 - decay)  # pyright: ignore[reportPrivateImportUsage]
     for ours, theirs in zip(average.buffers(), model.buffers(), strict=True):
         ours.copy_(theirs)

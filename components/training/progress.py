@@ -49,7 +49,7 @@ def shown(name: str, start: float, quiet: bool = False) -> Iterator[Show]:
             TextColumn("{task.percentage:3.0f}% {task.fields[text]}"),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(name, total=1.0, completed=start, name=name, text="")
+            task = bar.add_task(name, total=1.0, name=name, text="")
             yield lambda progress, text: bar.update(task, completed=progress, text=f"{text} left {left(progress)}")
     else:
         yield _lines(name, left)

@@ -1,0 +1,67 @@
+"""The finished model's folder: what serving needs, and the marker that says training has nothing left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from components.data import strict_json
+from components.errors import EquipoiseError
+from components.files import sha256_file, write_json
+from components.training.checkpoint import as_bytes, write_bytes
+from components.training.progress import say
+
+KIND = "trm"  # model.json tells a predictor's loader which kind of model the folder holds
+WEIGHTS, CARD, MARKER = "model.safetensors", "model.json", "finished.json"
+VOCABULARIES = ("tokenizer.json", "elements/vocabulary.json")
+
+
+def write_finished(
+    folder: Path, prepared: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any], summary: Mapping[str, Any]
+) -> None:
+    """Weights, vocabularies, model.json with the digests of both, and last of all the marker.
+
+    Args:
+        card: what rebuilds the model; `kind` and `files` are added.
+        summary: what `train` returned, kept for a second call.
+    """
+    write_bytes(folder / WEIGHTS, as_bytes(weights))
+    for name in VOCABULARIES:
+        source = prepared / name
+        if source.is_file():
+            write_bytes(folder / name, source.read_bytes())
+    names = [WEIGHTS, *(name for name in VOCABULARIES if (folder / name).is_file())]
+    write_json(folder / CARD, {"kind": KIND, **card, "files": {name: sha256_file(folder / name) for name in names}})
+    digests = {name: sha256_file(folder / name) for name in [*names, CARD, "curves.jsonl"]}
+    marker = {"fingerprint": card["fingerprint"], "files": digests, "summary": dict(summary)}
+    write_json(folder / "resume" / MARKER, marker)
+
+
+def finished_summary(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+    """The summary of a finished training of this very recipe whose files are all undamaged, else None."""
+    path = folder / "resume" / MARKER
+    if not path.is_file():
+        return None
+    try:
+        marker = strict_json.read(path)
+        same = marker["fingerprint"] == fingerprint
+        summary, digests = dict(marker["summary"]), dict(marker["files"])
+    except (EquipoiseError, KeyError, TypeError, ValueError):
+        say(f"warning: {path} is damaged; training again")
+        return None
+    if not same:
+        return None
+    for name, digest in digests.items():
+        if not (folder / name).is_file() or sha256_file(folder / name) != digest:
+            say(f"warning: {folder / name} is damaged or missing; training again")
+            return None
+    return summary
+
+
+def remove_finished(folder: Path) -> None:
+    """Takes away an earlier recipe's model, marker first, so that it cannot pass for the one now being trained."""
+    for name in (f"resume/{MARKER}", CARD, WEIGHTS, *VOCABULARIES):
+        (folder / name).unlink(missing_ok=True)

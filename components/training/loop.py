@@ -1,0 +1,344 @@
+"""The story of one training run, for every workload: seed, build, resume, step, report, validate, keep the best."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from components.data.manifest import verify_once
+from components.errors import EquipoiseError, Exit, bad_data
+from components.losses.composite import Composite, Report
+from components.losses.contract import Batch, Outputs
+from components.training import checkpoint, ema, optimizer
+from components.training.curves import Curves
+from components.training.distributed import (
+    Ranks,
+    check_divisible,
+    from_leader,
+    joined,
+    sum_gradients,
+    sum_over_ranks,
+    wait_for_all,
+)
+from components.training.fingerprint import fingerprint, numerics, recipe
+from components.training.finished import finished_summary, remove_finished, write_finished
+from components.training.interrupt import TrainingInterrupted, stop_requests
+from components.training.precision import autocast, choose_device, choose_precision, reproducible
+from components.training.progress import Show, shown
+from components.training.report import Window
+from components.training.seeds import seed_everything
+from components.training.state import Run, restore, save, usable_slot
+from components.workload import Workload
+
+
+def train(
+    workload: Workload,
+    section: Any,
+    prepared: Path,
+    folder: Path,
+    *,
+    device: str | None = None,
+    on_report: Callable[[Mapping[str, Any]], object] | None = None,
+) -> dict[str, Any]:
+    """Trains a workload's model into `folder`, going on where an earlier call of the same recipe was stopped or killed.
+
+    Args:
+        section: the workload's part of params.yaml.
+        prepared: folder that prepare wrote.
+        folder: receives model.safetensors (averaged weights of the best epoch), model.json, vocabularies, curves.jsonl
+            and, until training has finished, resume/.
+        device: torch device name; None takes a GPU where there is one.
+        on_report: called with every line of curves.jsonl, on rank 0.
+
+    Returns:
+        {"ran", "steps", "epochs", "best_epoch", "objective", "metrics", "fingerprint"}; ran is False when there was
+        nothing left to do.
+
+    Raises:
+        TrainingInterrupted: after SIGINT or SIGTERM, with the state saved.
+        EquipoiseError: E_NONFINITE (65) at the first loss or gradient that is not finite; E_MISSING (66), E_MANIFEST
+            (65) for the data; E_WRITE (73), E_IO (74).
+    """
+    settings = section.training
+    with (
+        reproducible(settings.threads),
+        joined(choose_device(device)) as (ranks, place),
+        stop_requests() as stop_asked,
+    ):
+        check_divisible(settings.accumulate, ranks)
+        digest = fingerprint(workload.name, section, prepared)
+        summary = finished_summary(folder, digest)
+        if summary is not None:
+            return {**summary, "ran": False}
+        verify_once(prepared)
+        run = _start(workload, section, prepared, folder, digest, place, ranks, stop_asked, on_report)
+        with shown(f"train {workload.name}", _share_done(run, 1), quiet=not ranks.leads) as show:
+            while run.position.epoch < settings.epochs and run.position.stale < settings.patience:
+                _train_epoch(run, show)
+                _validate(run, show)
+                save(run)
+                _stop_if_asked(run)
+        return {**_finish(run), "ran": True}
+
+
+def _start(
+    workload: Workload,
+    section: Any,
+    prepared: Path,
+    folder: Path,
+    digest: str,
+    device: torch.device,
+    ranks: Ranks,
+    stop_asked: Callable[[], bool],
+    on_report: Callable[[Mapping[str, Any]], object] | None,
+) -> Run:
+    """Builds model, average and optimizer from the seed, then puts back what a checkpoint of this recipe holds."""
+    settings = section.training
+    composite = Composite(workload.terms, section.loss)
+    seed_everything(settings.seed, "build")
+    model = workload.build(section, prepared).to(device)
+    average = copy.deepcopy(model).eval().requires_grad_(False)
+    if settings.compile:
+        model.compile(dynamic=True)
+    run = Run(
+        workload=workload,
+        section=section,
+        prepared=prepared,
+        folder=folder,
+        fingerprint=digest,
+        device=device,
+        precision=choose_precision(settings.precision, device),
+        ranks=ranks,
+        model=model,
+        average=average,
+        optimizer=optimizer.adamw(model, settings.learning_rate, settings.weight_decay),
+        composite=composite,
+        window=Window(composite.names, device),
+        curves=Curves(folder / "curves.jsonl", ranks.leads),
+        stop_asked=stop_asked,
+        on_report=on_report,
+    )
+    slot = usable_slot(run)
+    wait_for_all(ranks)  # nobody writes before everybody has read
+    if slot is None:
+        if ranks.leads:
+            checkpoint.clear(run.resume)
+            remove_finished(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+        run.curves.start()
+    else:
+        restore(run, slot)
+    return run
+
+
+def _train_epoch(run: Run, show: Show) -> None:
+    """The optimizer steps of the epoch under way that have not been taken yet.
+
+    Schedules are read in the middle of a step: the first learning rate is above 0 and so is the last.
+    """
+    settings, position = run.section.training, run.position
+    micro_batches = sum(1 for _ in run.workload.batches(run.section, run.prepared, "train", position.epoch))
+    if micro_batches == 0:
+        raise bad_data(
+            str(run.prepared), "must hold training samples", got="none", hint="Give more data and run prepare again"
+        )
+    steps = math.ceil(micro_batches / settings.accumulate)
+    batches = run.workload.batches(run.section, run.prepared, "train", position.epoch)
+    done = position.step_in_epoch * settings.accumulate
+    for group in _groups(islice(batches, done, None), settings.accumulate):
+        progress = _share_done(run, steps) + 0.5 / (steps * settings.epochs)
+        norm, rate = _take_step(run, group, progress)
+        position.step += 1
+        position.step_in_epoch += 1
+        if position.step % settings.report_every == 0:
+            _report(run, progress, norm, rate)
+        if position.step % settings.checkpoint_every == 0:
+            save(run)
+        show(_share_done(run, steps), f"epoch {position.epoch + 1}/{settings.epochs} step {position.step}")
+        _stop_if_asked(run)
+
+
+def _groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
+    while group := list(islice(batches, size)):
+        yield group
+
+
+def _share_done(run: Run, steps: int) -> float:
+    """Progress in [0, 1]. Epochs count alike, however many steps each has."""
+    return (run.position.epoch + run.position.step_in_epoch / steps) / run.section.training.epochs
+
+
+def _take_step(run: Run, group: list[Batch], progress: float) -> tuple[Tensor, float]:
+    """One optimizer step over a group of micro-batches, of which this rank computes its share.
+
+    Every rank holds the whole group, so the counts that losses are divided by need no message.
+
+    Returns:
+        The gradient norm before clipping and the learning rate.
+    """
+    settings, ranks = run.section.training, run.ranks
+    counts = run.composite.counts(group, run.workload.supervision_steps(run.section))
+    counts = {name: count.to(run.device) for name, count in counts.items()}
+    run.optimizer.zero_grad(set_to_none=True)
+    run.model.train()
+    loss, total = torch.zeros((), device=run.device), None
+    for index in range(ranks.rank, len(group), ranks.world):
+        for batch, outputs in _rollout(run, group, index):
+            part, report = run.composite(outputs, batch, counts, progress)
+            part.backward()
+            loss += part.detach()
+            total = report if total is None else total + report
+            del outputs, part
+    run.window.steps += 1
+    if total is not None:
+        run.window.add(loss, total)
+    parameters = run.parameters
+    optimizer.fill_missing_gradients(parameters)
+    sum_gradients(parameters, ranks)
+    norm = optimizer.gradient_norm(parameters)
+    finite = torch.isfinite(norm) if total is None else torch.isfinite(norm) & torch.isfinite(total.sums).all()
+    if not finite:
+        _refuse_not_finite(run, group, total, norm)
+    optimizer.clip(parameters, norm, settings.clip_norm)
+    rate = settings.learning_rate * optimizer.rate_factor(progress, settings.warmup_share)
+    optimizer.set_rate(run.optimizer, rate)
+    run.optimizer.step()
+    ema.update(run.average, run.model, ema.decay_at(run.position.step + 1, settings.ema))
+    return norm, rate
+
+
+def _rollout(run: Run, group: list[Batch], index: int) -> Iterator[tuple[Batch, Outputs]]:
+    """The supervision steps of one micro-batch, on the device.
+
+    The loss of a step is backpropagated, and its memory freed, before the next is computed. The same micro-batch of the
+    same step always draws the same random numbers.
+    """
+    seed_everything(run.section.training.seed, run.position.step, index)
+    batch = {name: tensor.to(run.device, non_blocking=True) for name, tensor in group[index].items()}
+    rollout = run.workload.rollout(run.model, batch, run.section)
+    while True:
+        with autocast(run.device, run.precision):
+            outputs = next(rollout, None)
+        if outputs is None:
+            return
+        yield batch, outputs
+        del outputs
+
+
+def _refuse_not_finite(run: Run, group: list[Batch], total: Report | None, norm: Tensor) -> NoReturn:
+    """Computes the step once more, now looking at every value, to name the term and the samples; else the parameters.
+
+    Raises:
+        EquipoiseError: E_NONFINITE (65), always.
+    """
+    step = run.position.step + 1
+    if total is not None:
+        mine = range(run.ranks.rank, len(group), run.ranks.world)
+        replay = ((outputs, batch) for index in mine for batch, outputs in _rollout(run, group, index))
+        run.composite.check_finite(total, step, replay)
+    broken = [n for n, p in run.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+    samples = [i for batch in group if "sample_id" in batch for i in batch["sample_id"].tolist()]
+    raise EquipoiseError(
+        "NONFINITE",
+        f"gradient of {', '.join(broken[:3]) or 'all parameters'} at step {step}, samples {samples[:8]}",
+        "the gradient norm must be finite",
+        got=float(norm),
+        hint="Lower training.learning_rate or look at these samples; the last good checkpoint is kept",
+        exit_code=Exit.BAD_DATA,
+    )
+
+
+def _report(run: Run, progress: float, norm: Tensor, rate: float) -> None:
+    report = run.window.summarise(run.ranks)
+    run.window.clear()
+    _publish(run, {**report, "gradient_norm": float(norm), "learning_rate": rate}, progress)
+
+
+def _publish(run: Run, values: Mapping[str, Any], progress: float) -> None:
+    line = {"step": run.position.step, "epoch": run.position.epoch + 1, "progress": progress, **values}
+    run.curves.append(line)
+    if run.ranks.leads and run.on_report is not None:
+        run.on_report(line)
+
+
+def _validate(run: Run, show: Show) -> None:
+    """Judges the averaged weights on the validation split and keeps them if they are the best so far.
+
+    Rank 0 judges and the others are told, so that all stop in the same epoch.
+    """
+    position = run.position
+    metrics: dict[str, float] = {}
+    if run.ranks.leads:
+        with torch.no_grad():
+            found = run.workload.validate(run.average.eval(), run.section, run.prepared, run.device)
+        metrics = {name: float(value) for name, value in found.items() if math.isfinite(value)}
+    objective = from_leader(metrics.get("objective", math.nan), run.ranks, run.device)
+    if not math.isfinite(objective):
+        raise EquipoiseError(
+            "NONFINITE",
+            f"validation after epoch {position.epoch + 1}",
+            "the objective must be finite",
+            got=objective,
+            hint="Look at the validation split; the last good checkpoint is kept",
+            exit_code=Exit.BAD_DATA,
+        )
+    progress = (position.epoch + 1) / run.section.training.epochs
+    _publish(run, {"validation": metrics}, progress)
+    position.epoch += 1
+    position.step_in_epoch = 0
+    if position.best is None or objective > position.best:
+        position.best, position.best_epoch, position.stale, position.metrics = objective, position.epoch, 0, metrics
+        run.best = {name: t.detach().cpu().clone() for name, t in run.average.state_dict().items()}
+    else:
+        position.stale += 1
+    show(progress, f"epoch {position.epoch} validated, objective {objective:.4f} (best {position.best:.4f})")
+
+
+def _stop_if_asked(run: Run) -> None:
+    """All ranks stop together as soon as one was asked to."""
+    asked = run.stop_asked()
+    if run.ranks.world > 1:
+        asked = bool(sum_over_ranks(torch.tensor([float(asked)], device=run.device), run.ranks).item())
+    if asked:
+        save(run)
+        raise TrainingInterrupted(
+            f"Training of {run.workload.name} stopped after step {run.position.step}; its state is saved in "
+            f"{run.resume}. Run the same command again to go on"
+        )
+
+
+def _finish(run: Run) -> dict[str, Any]:
+    position = run.position
+    summary = {
+        "steps": position.step,
+        "epochs": position.epoch,
+        "best_epoch": position.best_epoch,
+        "objective": position.best,
+        "metrics": position.metrics,
+        "fingerprint": run.fingerprint,
+    }
+    if run.ranks.leads:
+        card = {
+            "workload": run.workload.name,
+            "section": recipe(run.section),
+            "parameters": sum(p.numel() for p in run.model.parameters()),
+            "fingerprint": run.fingerprint,
+            "threads": run.section.training.threads,
+            "numerics": numerics(run.device, run.precision),
+            "torch": torch.__version__,
+            "best_epoch": position.best_epoch,
+            "steps": position.step,
+            "validation": summary["metrics"],
+        }
+        run.curves.mark()
+        write_finished(run.folder, run.prepared, run.best, card, summary)
+        checkpoint.clear(run.resume)
+    wait_for_all(run.ranks)
+    return summary

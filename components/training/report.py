@@ -1,0 +1,53 @@
+"""What is reported of a stretch of optimizer steps: sums that add up over steps, micro-batches and ranks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from components.losses.composite import Report
+from components.training.distributed import Ranks, sum_over_ranks
+
+
+class Window:
+    """Running sums since the last report, on the device in float64, so that collecting them never waits for it.
+
+    Row i of `sums` is term i: sum of valid values, number of valid values. The last row holds the loss as it was
+    backpropagated.
+    """
+
+    def __init__(self, terms: tuple[str, ...], device: torch.device) -> None:
+        self.terms = terms
+        kind = torch.float64 if device.type != "mps" else torch.float32
+        self.sums = torch.zeros(len(terms) + 1, 2, dtype=kind, device=device)
+        self.steps = 0
+        self.factors = (0.0,) * len(terms)  # weights in force in the latest step
+
+    def add(self, loss: Tensor, report: Report) -> None:
+        """One optimizer step: its loss and the sum of its parts' reports."""
+        self.sums[:-1, 0] += report.sums
+        self.sums[:-1, 1] += report.numbers
+        self.sums[-1, 0] += loss
+        self.factors = report.factors
+
+    def clear(self) -> None:
+        self.sums.zero_()
+        self.steps = 0
+
+    def restore(self, sums: Tensor, steps: int) -> None:
+        self.sums.copy_(sums)
+        self.steps = steps
+
+    def summarise(self, ranks: Ranks) -> dict[str, Any]:
+        """Loss a step, and per term the raw mean, its share (weight in force x raw) and the number of valid values.
+
+        A term with nothing valid has raw 0 and n_valid 0.
+        """
+        sums = sum_over_ranks(self.sums.clone(), ranks).tolist()
+        terms = {}
+        for name, factor, (total, count) in zip(self.terms, self.factors, sums[:-1], strict=True):
+            raw = total / count if count else 0.0
+            terms[name] = {"raw": raw, "share": factor * raw, "n_valid": int(count)}
+        return {"loss": sums[-1][0] / max(self.steps, 1), "terms": terms}
