@@ -29,8 +29,10 @@ def refuse(place: str, rule: str, got: Any, hint: str) -> EquipoiseError:
 
 def check_keys(line: Mapping[str, Any], known: Iterable[str], place: str) -> None:
     """Refuses a key that is nearly a known one: a typo would silently drop a label. Other keys are the user's own."""
+    names = list(known)
     for key in line:
-        if key not in known and (near := difflib.get_close_matches(key, list(known), n=1, cutoff=0.8)):
+        near = [] if key in names else difflib.get_close_matches(key, names, n=1, cutoff=0.7)
+        if near and abs(len(near[0]) - len(key)) <= 1:
             raise refuse(place, "a key must not be nearly a known one", key, f"Did you mean `{near[0]}`?")
 
 
