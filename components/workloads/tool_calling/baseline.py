@@ -60,6 +60,7 @@ class Baseline:
     """The loaded baseline, a Predictor.
 
     Attributes:
+        latest: whether the latest mention of a value is meant, rather than the first.
         tools: names of all tools the training split offers: what evaluation calls seen.
         counts: how often each label stands in the training split, per head.
     """
@@ -67,13 +68,14 @@ class Baseline:
     vocabularies: tuple[tfidf.Vocabulary, ...]
     heads: Mapping[str, Linear]
     values: Mapping[str, Mapping[str, int]]
+    latest: bool
     tools: frozenset[str]
     counts: Mapping[str, Mapping[str, int]]
     samples: int
 
     @cached_property
     def _finder(self) -> Finder:
-        return Finder(self.values)
+        return Finder(self.values, self.latest)
 
     @cached_property
     def _rarity(self) -> dict[str, float]:
@@ -242,7 +244,9 @@ def fit(samples: Iterator[Sample], minimum: int, strength: float, passes: int) -
     }
     counts = {head: dict(sorted(Counter(filter(None, labels[head])).items())) for head in HEADS}
     texts = {text: dict(sorted(slots.items())) for text, slots in sorted(values.texts.items())}
-    return Baseline(vocabularies, heads, texts, frozenset(tools), counts, len(labels["decision"]))
+    return Baseline(
+        vocabularies, heads, texts, values.last >= values.first, frozenset(tools), counts, len(labels["decision"])
+    )
 
 
 def _regress(
@@ -282,6 +286,7 @@ def write(baseline: Baseline, folder: Path, digest: str) -> None:
             "kind": "baseline",
             "format": FORMAT,
             "classes": {name: list(head.classes) for name, head in baseline.heads.items()},
+            "latest": baseline.latest,
             "tools": sorted(baseline.tools),
             "counts": baseline.counts,
             "samples": baseline.samples,
@@ -329,7 +334,15 @@ def _assemble(
             raise ValueError(f"weights of {name} have shape {head.weights.shape}")
         if not (np.isfinite(head.weights).all() and np.isfinite(head.bias).all()):
             raise ValueError(f"weights of {name} are not finite")
-    return Baseline(vocabularies, heads, values, frozenset(facts["tools"]), facts["counts"], int(facts["samples"]))
+    return Baseline(
+        vocabularies,
+        heads,
+        values,
+        bool(facts["latest"]),
+        frozenset(facts["tools"]),
+        facts["counts"],
+        int(facts["samples"]),
+    )
 
 
 def majority(baseline: Baseline) -> Majority:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from components.workloads.tool_calling.dialogues import Sample
 from components.workloads.tool_calling.metrics import SLICES, differences, metrics, score, values
 
 SPLIT = "test"
-CHUNK = 1024  # samples predicted at a time: only their rows are kept
+CHUNK = 2048  # samples predicted at a time: only their rows are kept
 JUDGED_IN_SLICES = ("decision/accuracy", "tool/accuracy", "slots/exact_match", "arguments/exact_match", "call/accuracy")
 
 
@@ -55,9 +53,12 @@ def evaluate(
     """
     from components.workloads.tool_calling.data import samples
 
-    model = (load or _load)(checkpoint)
+    if load is None:
+        from components.workloads.tool_calling.workload import load
+    model = load(checkpoint)
     with published(out) as part:
-        linear = _baseline(section, prepared, out / "baseline", part / "baseline")
+        baselines.fit_baseline(section, prepared, part / "baseline")
+        linear = baselines.load(part / "baseline")
         models = {"model": model, "linear": linear, "majority": baselines.majority(linear)}
         frames = predict_and_score(models, samples(prepared, SPLIT), linear.tools)
         if frames["model"].is_empty():
@@ -84,49 +85,10 @@ def predict_and_score(
     return {name: pl.concat(frames) for name, frames in parts.items()}
 
 
-def validation_metrics(frame: pl.DataFrame) -> dict[str, float]:
-    """What early stopping and tuning look at: no loss weight enters any of it.
-
-    `objective` is the plain mean of decision accuracy, tool accuracy, slot and argument exact match, of those that the
-    split defines; 0 for an empty table.
-    """
-    judged = ("decision/accuracy", "tool/accuracy", "slots/exact_match", "arguments/exact_match")
-    sums = {name: (float(frame[f"{name}/hit"].sum()), float(frame[f"{name}/of"].sum())) for name in judged}
-    chosen = {name: hit / of for name, (hit, of) in sums.items() if of > 0}
-    return {**chosen, "objective": sum(chosen.values()) / len(chosen) if chosen else 0.0}
-
-
 def _chunks(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
     remaining = iter(samples)
     while chunk := list(itertools.islice(remaining, CHUNK)):
         yield chunk
-
-
-def _load(folder: Path) -> Predictor:
-    """The model of a folder, by the kind its model.json names."""
-    if _facts(folder).get("kind") == "baseline":
-        return baselines.load(folder)
-    from components.workloads.tool_calling.predict import load
-
-    return load(folder)
-
-
-def _facts(folder: Path) -> dict[str, Any]:
-    """The folder's model.json, empty where there is none to read; the loaders say what is wrong with it."""
-    try:
-        facts = json.loads((folder / "model.json").read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
-
-
-def _baseline(section: ToolCallingConfig, prepared: Path, earlier: Path, folder: Path) -> baselines.Baseline:
-    """The linear baseline in `folder`: copied from an earlier evaluation of the same data and settings, else fitted."""
-    if _facts(earlier).get("made_of") == baselines.made_of(section, prepared):
-        shutil.copytree(earlier, folder)
-    else:
-        baselines.fit_baseline(section, prepared, folder)
-    return baselines.load(folder)
 
 
 def _write(frames: Mapping[str, pl.DataFrame], settings: EvaluationConfig, folder: Path) -> dict[str, Any]:

@@ -120,6 +120,18 @@ def values(frame: pl.DataFrame, bins: int) -> dict[str, float]:
     return {name: value for name, value in sorted(found.items()) if np.isfinite(value)}
 
 
+def validation_metrics(frame: pl.DataFrame) -> dict[str, float]:
+    """What early stopping and tuning look at: no loss weight enters any of it.
+
+    `objective` is the plain mean of decision accuracy, tool accuracy, slot and argument exact match, of those that the
+    split defines; 0 for an empty table.
+    """
+    judged = ("decision/accuracy", "tool/accuracy", "slots/exact_match", "arguments/exact_match")
+    sums = {name: (float(frame[f"{name}/hit"].sum()), float(frame[f"{name}/of"].sum())) for name in judged}
+    chosen = {name: hit / of for name, (hit, of) in sums.items() if of > 0}
+    return {**chosen, "objective": sum(chosen.values()) / len(chosen) if chosen else 0.0}
+
+
 def _sums(frame: pl.DataFrame, bins: int) -> Iterable[tuple[str, np.ndarray, Statistic]]:
     """(name, per-sample parts [S, K], statistic of their sums) of every metric that is a function of sums."""
     label, said = (frame[c].to_numpy() for c in ("decision_label", "decision_prediction"))

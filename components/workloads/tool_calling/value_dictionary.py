@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -40,10 +40,14 @@ def as_words(text: str) -> str:
 
 
 class Counts:
-    """Gathers a Dictionary from labelled samples; a mention that many samples repeat counts once."""
+    """Gathers a Dictionary from labelled samples; a mention that many samples repeat counts once.
+
+    Where a value is said in several messages, `first` and `last` count how often the first and the last one was meant.
+    """
 
     def __init__(self) -> None:
         self.texts: dict[str, Counter[str]] = defaultdict(Counter)
+        self.first = self.last = 0
         self._conversation = ""
         self._counted: set[tuple[str, Span]] = set()
 
@@ -58,34 +62,40 @@ class Counts:
             if text and (bare(name), span) not in self._counted:
                 self._counted.add((bare(name), span))
                 self.texts[text][bare(name)] += 1
+                self._count_place(sample.history, span)
+
+    def _count_place(self, history: Sequence[Message], span: Span) -> None:
+        text = history[span.turn].content[span.start : span.end].lower()
+        turns = [i for i in _spoken(history, backwards=False) if text in history[i].content.lower()]
+        if len(turns) > 1:
+            self.first += span.turn == turns[0]
+            self.last += span.turn == turns[-1]
 
 
 class Finder:
     """Looks values up in histories.
 
-    The latest message with a match counts, in it the longest match, of those the last.
+    The latest message with a match has the value, in it the longest match, of those the last. The span is that very
+    mention, or with `latest` off the first place where the same value was said.
     """
 
-    def __init__(self, dictionary: Dictionary) -> None:
+    def __init__(self, dictionary: Dictionary, latest: bool) -> None:
         self._dictionary = dictionary
+        self._latest = latest
         self._mentions = lru_cache(maxsize=8192)(self._look)
 
     def find(self, name: str, history: Sequence[Message], values: Iterable[str] = ()) -> FoundSpan | None:
         """The mention of a value of slot `name`; `values` is its closed set, if it has one."""
         slot, closed = bare(name), {as_words(value) for value in values}
-        for turn in range(len(history) - 1, -1, -1):
-            if history[turn].role not in (USER, ASSISTANT):
-                continue
+        for turn in _spoken(history, backwards=True):
             text = history[turn].content
             best = self._mentions(text).get(slot)
             if closed:
-                best = max(
-                    (m for m in (best, _closed_mention(text, closed)) if m is not None),
-                    key=lambda m: (m.words, m.start),
-                    default=None,
-                )
+                found = [Mention(n, s, e, UNSEEN_SHARE) for n, s, e, phrase in _phrases(text) if phrase in closed]
+                best = max([*found, *([best] if best else [])], key=_order, default=None)
             if best is not None:
-                return FoundSpan(text[best.start : best.end], turn, best.start, best.end, best.share)
+                span = FoundSpan(text[best.start : best.end], turn, best.start, best.end, best.share)
+                return span if self._latest else _first_place(span, history)
         return None
 
     def _look(self, text: str) -> dict[str, Mention]:
@@ -98,14 +108,29 @@ class Finder:
             total = sum(slots.values())
             for slot, count in slots.items():
                 mention = Mention(words, start, end, (count + 1) / (total + 2))
-                if slot not in found or (words, start) > (found[slot].words, found[slot].start):
+                if slot not in found or _order(mention) > _order(found[slot]):
                     found[slot] = mention
         return found
 
 
-def _closed_mention(text: str, values: set[str]) -> Mention | None:
-    found = [Mention(n, start, end, UNSEEN_SHARE) for n, start, end, phrase in _phrases(text) if phrase in values]
-    return max(found, key=lambda m: (m.words, m.start), default=None)
+def _order(mention: Mention) -> tuple[int, int]:
+    return mention.words, mention.start
+
+
+def _spoken(history: Sequence[Message], backwards: bool) -> Iterator[int]:
+    """Indices of what user and assistant said."""
+    turns = range(len(history))
+    return (i for i in (reversed(turns) if backwards else turns) if history[i].role in (USER, ASSISTANT))
+
+
+def _first_place(span: FoundSpan, history: Sequence[Message]) -> FoundSpan:
+    wanted = as_words(span.text)
+    for turn in _spoken(history, backwards=False):
+        text = history[turn].content
+        for _, start, end, phrase in _phrases(text):
+            if phrase == wanted:
+                return FoundSpan(text[start:end], turn, start, end, span.confidence)
+    return span
 
 
 @lru_cache(maxsize=8192)
