@@ -40,18 +40,20 @@ def publish(place: Place, workload: str, outcome: dict[str, Any]) -> dict[str, A
     """Writes the three artifacts and returns the outcome as it came."""
     key = workload.replace("_", "-")
     stages = [{"stage": name, **values} for name, values in outcome["stages"].items()]
-    create_table_artifact(
-        key=f"{key}-stages", table=stages, description=f"Stages of {workload}, brought up to date by DVC"
-    )
+    create_table_artifact(key=f"{key}-stages", table=stages, description=f"Stages of {workload}")
     create_table_artifact(key=f"{key}-metrics", table=metrics_table(place, workload), description="Test split")
     create_markdown_artifact(key=f"{key}-gate", markdown=gate_markdown(outcome), description="The gate's decision")
     return outcome
 
 
 def metrics_table(place: Place, workload: str) -> list[dict[str, Any]]:
-    """One row a metric: value, interval where there is one, the baseline beside it."""
+    """One row a metric: the model's value, and those of the baselines."""
     document = json.loads((place.evaluation(workload) / "metrics.json").read_text(encoding="utf-8"))
-    return [{"metric": name, "value": json.dumps(value)} for name, value in _flat(document["metrics"]).items()]
+    besides = document["baselines"]
+    return [
+        {"metric": name, "model": value, **{other: besides[other].get(name) for other in besides}}
+        for name, value in document["metrics"].items()
+    ]
 
 
 def gate_markdown(outcome: dict[str, Any]) -> str:
@@ -67,10 +69,3 @@ def gate_markdown(outcome: dict[str, Any]) -> str:
     )
     title = f"# {outcome['decision']}: version {outcome['version']}, champion {outcome['champion']}"
     return "\n".join([title, "", outcome["reason"], "", *table])
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}/") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat

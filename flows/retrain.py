@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from prefect import flow, task
@@ -12,28 +13,28 @@ from flows import artifacts, cycle, judging, registration, stages
 from flows.state import exclusive, place_of
 from flows.terminal import say
 
-step = task(cache_policy=NO_CACHE, persist_result=False)
+step = partial(task, cache_policy=NO_CACHE, persist_result=False)
 
 
-@step.with_options(task_run_name="{stage}@{workload}")
+@step(task_run_name="{stage}@{workload}")
 def bring(workload: str, stage: str, project: str, state: str) -> stages.StageResult:
     return stages.bring_up_to_date(place_of(project, state), workload, stage, artifacts.logged(say))
 
 
-@step.with_options(task_run_name="train@{workload}", retries=1, retry_condition_fn=artifacts.was_killed)
+@step(task_run_name="train@{workload}", retries=1, retry_condition_fn=artifacts.was_killed)
 def train(workload: str, project: str, state: str) -> stages.StageResult:
     with registration.desk(place_of(project, state), workload, None, artifacts.logged(say)) as desk:
         return registration.train_recorded(desk, flow_run.get_id())
 
 
-@step.with_options(task_run_name="register {workload}")
+@step(task_run_name="register {workload}")
 def register(workload: str, project: str, state: str, actor: str | None) -> int:
     with registration.desk(place_of(project, state), workload, actor, artifacts.logged(say)) as desk:
         judging.first_champion(desk)
         return registration.register_candidate(desk, flow_run.get_id())
 
 
-@step.with_options(task_run_name="gate {workload} version {version}")
+@step(task_run_name="gate {workload} version {version}")
 def decide(workload: str, version: int, project: str, state: str, actor: str | None) -> judging.Outcome:
     with registration.desk(place_of(project, state), workload, actor, artifacts.logged(say)) as desk:
         return judging.decide(desk, version)

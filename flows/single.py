@@ -11,7 +11,7 @@ from components.errors import missing
 from flows.stages import bring_up_to_date, needed
 from flows.state import Place, exclusive
 
-REPORTS = {"prepare": "data/prepared/{}/report.json", "train": "checkpoints/{}/model.json"}
+REPORTS = {"prepare": "data/prepared/{}/report.json", "train": "checkpoints/{}/resume/finished.json"}
 EVALUATION = ("workload", "split", "n", "metrics", "baselines")
 
 
@@ -27,6 +27,7 @@ def up_to(place: Place, workload: str, stage: str, say: Callable[[str], object])
         document = read_report(place.evaluation(workload) / "metrics.json")
         return {key: document[key] for key in EVALUATION}
     report = read_report(place.project / REPORTS[stage].format(workload))
+    report = report.get("summary", report)  # of a training: its figures; the digests beside them are for machines
     return {"workload": workload, "stages": {r.stage: r.document() for r in results}, "report": report}
 
 
