@@ -118,9 +118,8 @@ def test_every_disagreement_is_said(bare):
         "alias previous-champion of equipoise-tool_calling is on no version, the ledger says version 1",
         "tag promoted_at of equipoise-tool_calling version 2 is never, the ledger says then",
     ]
-    assert agree(store, "tool_calling", Standing(two, one, None, 3, "then"))[-2:-1] == [
-        "generation of equipoise-tool_calling is 2, the ledger says 3"
-    ]
+    ahead = agree(store, "tool_calling", Standing(two, one, None, 3, "then"))
+    assert "generation of equipoise-tool_calling is 2, the ledger says 3" in ahead
 
 
 def test_a_champion_that_the_registry_lost(bare):
@@ -163,7 +162,7 @@ def test_resolve_of_a_version_that_is_not_there(versions):
 def foreign_version(store, source, digest="0" * 64):
     """A version that somebody put into the registry's database by hand."""
     name = "equipoise-tool_calling"
-    version = tracking.client(store).create_model_version(name, str(source), tags={"artefact_digest": digest})
+    version = tracking.client(store).create_model_version(name, "file:///nowhere", tags={"artefact_digest": digest})
     with closing(sqlite3.connect(store.state / "mlflow.db")) as connection, connection:
         connection.execute(
             "UPDATE model_versions SET source = ?, storage_location = ? WHERE name = ? AND version = ?",
@@ -183,7 +182,7 @@ def test_sources_outside_the_store_are_refused_unread(versions, tmp_path, source
     shutil.copytree(inside, outside)
     text = source.format(outside=outside, inside=inside, store=store.artefacts)
     version = foreign_version(store, text, artefacts.verify(outside))
-    with pytest.raises(EquipoiseError, match="E_MODEL_SOURCE|E_TRACKING") as caught:
+    with pytest.raises(EquipoiseError, match="E_MODEL_SOURCE") as caught:
         resolve(store, "tool_calling", version)
     assert caught.value.exit_code == Exit.CONFIGURATION
 
@@ -229,7 +228,7 @@ def server(tmp_path_factory):
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 300
             while True:
                 try:
                     urllib.request.urlopen(f"{address}/version", timeout=2).close()

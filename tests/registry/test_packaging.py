@@ -261,6 +261,7 @@ def test_infrastructure_check_replays_the_registered_artefact(registry, requests
 
 LAST_BIT = float(np.nextafter(0.5, 2))
 ANSWER = {"decision": "tool_call", "confidence": 0.5, "arguments": {"city": {"start": 3}}}
+OFF_BY_A_BIT = ANSWER | {"confidence": LAST_BIT}
 
 
 @pytest.mark.parametrize(

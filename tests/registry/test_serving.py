@@ -33,7 +33,7 @@ def ask(address: str, body: dict) -> tuple[int, dict]:
 
 
 def wait_until_up(address: str, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         try:
             urllib.request.urlopen(f"{address}/ping", timeout=2).close()
@@ -41,7 +41,7 @@ def wait_until_up(address: str, process: subprocess.Popen) -> None:
         except OSError:
             assert process.poll() is None, "the server ended"
             time.sleep(0.2)
-    pytest.fail("the server did not come up within 120 s")
+    pytest.fail("the server did not come up within 300 s")
 
 
 @pytest.fixture(scope="module")
