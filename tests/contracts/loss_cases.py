@@ -1,0 +1,175 @@
+"""The table of loss terms that the contract tests run through: a new workload adds one Case and gets every test.
+
+A Case stands in for data and model: rows that are a pure function of their number, a collation that pads them, and a
+tiny differentiable rollout from shared parameters to the outputs its terms read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from components.losses.composite import Composite
+from components.losses.contract import Batch, Outputs
+from components.workloads.tool_calling.loss import TERMS
+
+ALWAYS = ((0.0, 1.0),)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One workload's terms with settings, and what makes random batches for them.
+
+    Attributes:
+        collate: row numbers -> Batch, padded to the longest of them.
+        parameters: fresh float64 leaves, the same at every call.
+        rollout: (parameters, batch, steps) -> Outputs per supervision step; the last one carries the rest.
+        unlabel: Batch -> the same batch with every optional label missing.
+        optional: the terms that are empty then.
+    """
+
+    name: str
+    terms: dict[str, Any]
+    settings: SimpleNamespace
+    collate: Callable[[Sequence[int]], Batch]
+    parameters: Callable[[], list[Tensor]]
+    rollout: Callable[[list[Tensor], Batch, int], list[Outputs]]
+    unlabel: Callable[[Batch], Batch]
+    optional: frozenset[str]
+
+
+def single(case: Case, name: str) -> Composite:
+    return Composite({name: case.terms[name]}, case.settings)
+
+
+def big_gradient(composite: Composite, case: Case, parts: Sequence[Sequence[int]], steps: int) -> list[Tensor]:
+    """Gradient of one optimizer step over the parts, one backward per part and supervision step, simply added."""
+    parameters = case.parameters()
+    batches = [case.collate(rows) for rows in parts]
+    counts = composite.counts(batches, steps)
+    for batch in batches:
+        for outputs in case.rollout(parameters, batch, steps):
+            composite(outputs, batch, counts, 0.5)[0].backward(retain_graph=True)
+    return [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+
+
+WIDTH, TOOLS, INTENTS, PIECES, ANSWER = 4, 4, 3, 6, 3
+
+
+def _row(number: int) -> dict[str, Any]:
+    make = torch.Generator().manual_seed(number)
+
+    def whole(low: int, high: int, *shape: int) -> Tensor:
+        return torch.randint(low, high, shape, generator=make)
+
+    length, samples, queries = int(whole(4, 10)), int(whole(1, 5)), int(whole(0, 4))
+    tools = int(whole(2, TOOLS + 1))
+    row = {
+        "x": torch.randn(length, WIDTH, generator=make, dtype=torch.float64),
+        "position": whole(0, length, samples),
+        "decision": whole(0, 2, samples).double(),
+        "tool": whole(-1, tools, samples),
+        "offered": torch.arange(TOOLS) < tools,
+        "intent": whole(-1, INTENTS, samples),
+        "content": torch.where(whole(0, 2, samples, ANSWER) > 0, whole(0, PIECES, samples, ANSWER), -100),
+    }
+    for kind in ("slot", "arg"):
+        row[f"{kind}_position"] = whole(0, length, queries)
+        row[f"{kind}_start"], row[f"{kind}_end"] = whole(-1, length, queries), whole(-1, length, queries)
+    return row
+
+
+def _pad(parts: list[Tensor], value: float) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=value)
+
+
+def collate(numbers: Sequence[int]) -> Batch:
+    rows = [_row(number) for number in numbers]
+    batch = {
+        "x": _pad([r["x"] for r in rows], 3.0),
+        "attention": _pad([torch.ones(len(r["x"]), dtype=torch.bool) for r in rows], False),
+        "sample_row": torch.cat([torch.full_like(r["position"], i) for i, r in enumerate(rows)]),
+        "sample_id": torch.cat(
+            [100 * n + torch.arange(len(r["position"])) for n, r in zip(numbers, rows, strict=True)]
+        ),
+        "offered": torch.cat([r["offered"].expand(len(r["position"]), -1) for r in rows]),
+        "tool_call_share": torch.tensor(0.3, dtype=torch.float64),
+    }
+    for name in ("position", "decision", "tool", "intent", "content"):
+        batch[name] = torch.cat([r[name] for r in rows])
+    for kind in ("slot", "arg"):
+        batch[f"{kind}_position"] = _pad([r[f"{kind}_position"] for r in rows], 0)
+        for end in ("start", "end"):
+            batch[f"{kind}_{end}"] = _pad([r[f"{kind}_{end}"] for r in rows], -1)
+    return batch
+
+
+SHAPES = [(WIDTH,), (WIDTH,), (WIDTH, TOOLS), (WIDTH, INTENTS), (WIDTH, ANSWER * PIECES), (4, WIDTH, WIDTH)]
+
+
+def parameters() -> list[Tensor]:
+    make = torch.Generator().manual_seed(99)
+    return [torch.randn(shape, generator=make, dtype=torch.float64).requires_grad_() for shape in SHAPES]
+
+
+def rollout(weights: list[Tensor], batch: Batch, steps: int) -> list[Outputs]:
+    decision, q, tool, intent, content, spans = weights
+    yields = []
+    for step in range(1, steps + 1):
+        x = torch.tanh(batch["x"] * step / 2)
+        state = x[batch["sample_row"], batch["position"]]
+        outputs = {
+            "decision_logits": state @ decision,
+            "q_logits": state @ q,
+            "tool_logits": (state @ tool).masked_fill(~batch["offered"], -torch.inf),
+            "intent_logits": state @ intent,
+            "content_logits": (state @ content).view(-1, ANSWER, PIECES),
+        }
+        if step == steps:
+            for i, (kind, end) in enumerate((k, e) for k in ("slot", "arg") for e in ("start", "end")):
+                asking = x.gather(1, batch[f"{kind}_position"].unsqueeze(-1).expand(-1, -1, WIDTH))
+                outputs[f"{kind}_{end}_logits"] = x @ spans[i] @ asking.transpose(1, 2)
+        yields.append(outputs)
+    return yields
+
+
+def unlabel(batch: Batch) -> Batch:
+    spans = {name: torch.full_like(batch[name], -1) for name in ("slot_start", "slot_end", "arg_start", "arg_end")}
+    without = {name: torch.full_like(batch[name], -1) for name in ("tool", "intent")}
+    return {**batch, **spans, **without, "content": torch.full_like(batch["content"], -100)}
+
+
+def _settings(**decision: Any) -> SimpleNamespace:
+    numbers = {"decision": {"alpha": 0.25, "gamma": 2.0}, "intent": {"gamma": 2.0}, "q": {"target": "decision"}}
+    numbers["decision"] |= {k: v for k, v in decision.items() if k in ("alpha", "gamma")}
+    numbers["q"] |= {k: v for k, v in decision.items() if k == "target"}
+    weights = dict(zip(TERMS, (1.0, 1.0, 0.7, 0.5, 0.5, 0.4, 0.3), strict=True))
+    return SimpleNamespace(
+        **{n: SimpleNamespace(weight=w, schedule=ALWAYS, **numbers.get(n, {})) for n, w in weights.items()}
+    )
+
+
+def _tool_calling(name: str, **options: Any) -> Case:
+    return Case(
+        name,
+        TERMS,
+        _settings(**options),
+        collate,
+        parameters,
+        rollout,
+        unlabel,
+        frozenset({"tool", "intent", "slot_span", "arg_span", "content"}),
+    )
+
+
+CASES = (
+    _tool_calling("tool_calling"),
+    _tool_calling("tool_calling, options", alpha="auto", gamma=0.5, target="decision_and_tool"),
+)
+EACH_TERM = [(case, name) for case in CASES for name in case.terms]
+IDS = [f"{case.name}: {name}" for case, name in EACH_TERM]
