@@ -150,20 +150,20 @@ class Conversation:
         open_question = self.chance.random() < 0.5
         forms = words.CONFIRM_OPEN if open_question else words.CONFIRM
         self.answer("confirm_details", self.chance.choice(forms).format(d=details))
-        roll, short = self.chance.random(), self.chance.random() < 0.6
-        if roll < 0.55:
+        roll, short = self.chance.random(), self.chance.random() < 0.75
+        if roll < 0.5:
             fine = (
                 (words.NO if short else words.NOTHING_MORE) if open_question else words.YES if short else words.GO_AHEAD
             )
             self.say(self.chance.choice(fine))
             self.confirmed = True
-        elif roll < 0.8:
-            if self.chance.random() < 0.7:
+        elif roll < 0.82:
+            if self.chance.random() < 0.8:
                 wrong = (words.YES if short else words.SOMETHING_MORE) if open_question else words.NO
                 self.say(self.chance.choice(wrong if open_question or short else words.NOT_RIGHT))
                 self.answer("answer_question", self.chance.choice(words.WHAT_CHANGE))
             self._correct(self.chance.choice(sorted(self.known)))
-        elif roll < 0.9:
+        elif roll < 0.92:
             self.say(self.chance.choice(words.WAITS))
             self.answer("wait", self.chance.choice(words.WAITING))
             self.say(self.chance.choice(words.BACK))
