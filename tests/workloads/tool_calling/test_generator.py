@@ -111,7 +111,7 @@ def test_the_last_words_alone_do_not_tell_the_decision(samples: list[tuple[str, 
         decisions[sample.history[-1].content.lower()][sample.labels.decision] += 1
     for short in (words.YES, words.NO):
         meant = sum((decisions[word] for word in short), Counter())
-        assert min(meant[0], meant[1]) >= 30
+        assert min(meant[0], meant[1]) >= 15
 
 
 def test_orders_are_confirmed_before_they_are_carried_out(samples: list[tuple[str, Sample]]) -> None:
