@@ -26,8 +26,9 @@ def forward_curves(store: Store, run_id: str, curves: Path, position: Path) -> i
     """Sends the complete lines of `curves` that the run lacks and returns the bytes of the file now dealt with.
 
     Args:
-        curves: JSON lines, each with a whole number `step` that never falls; numbers, nested or flat, become metrics.
-            Training that goes back to a checkpoint cuts the file there and writes the very same lines again.
+        curves: JSON lines, each with a whole number `step` that never falls. `terms` become `train/<term>/raw|share|
+            n_valid`, `validation` becomes `validation/<metric>`, other numbers `train/<name>`. Training that goes back
+            to a checkpoint cuts the file there and writes the very same lines again.
         position: small JSON file in the state that remembers how far this got; it only saves work.
 
     Raises:
@@ -61,6 +62,9 @@ def forwarding(
 ) -> Iterator[None]:
     """Forwards in a thread while the block runs and once more after it.
 
+    A file that is there already may be an earlier training's: nothing of it is sent before this training has touched
+    it, by emptying it, by cutting it back to its checkpoint or by adding to it, or has ended and left it as its own.
+
     A store that does not answer stops nothing: `warn` is told once, and what could not be sent is kept in the state
     folder for `forward_pending`.
     """
@@ -76,9 +80,12 @@ def forwarding(
                 told.set()
             return error.exit_code
 
+    before = _seen(curves)
+
     def poll() -> None:
         while not done.wait(seconds):
-            attempt()
+            if _seen(curves) != before:
+                attempt()
 
     thread = threading.Thread(target=poll, name=f"curves-{run_id[:8]}", daemon=True)
     thread.start()
@@ -114,6 +121,14 @@ def forward_pending(store: Store) -> list[str]:
         _position_file(store, run_id).unlink(missing_ok=True)
         sent.append(run_id)
     return sent
+
+
+def _seen(curves: Path) -> tuple[int, int, int] | None:
+    try:
+        found = curves.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _pending(store: Store) -> Path:
@@ -155,10 +170,17 @@ def _report(line: bytes, place: str) -> tuple[int, Mapping[str, Any]]:
         report = json.loads(line)
         if not isinstance(report, dict) or not isinstance(report.get("step"), int):
             raise ValueError("no step")
-        return report.pop("step"), report
+        return report.pop("step"), _named(report)
     except (ValueError, RecursionError) as error:
         rule, hint = "must be a JSON object with a whole number `step`", "Train again; only training writes this file"
         raise bad_data(place, rule, got=line[:60].decode("utf-8", "replace"), hint=hint, code="CURVES") from error
+
+
+def _named(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report's numbers under the names they have in MLflow."""
+    apart = {name: report[name] for name in ("terms", "validation") if isinstance(report.get(name), Mapping)}
+    train = {name: value for name, value in report.items() if name not in apart}
+    return {"train": {**train, **apart.get("terms", {})}, "validation": apart.get("validation", {})}
 
 
 def _lines_arrived(store: Store, run_id: str) -> int:

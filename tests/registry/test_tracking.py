@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -20,6 +21,7 @@ from components.errors import EquipoiseError, Exit
 from components.registry import curves as forwarder
 from components.registry import database, tracking
 from components.registry.curves import MARK, forward_curves, forward_pending, forwarding, keep_for_later
+from components.training.curves import Curves
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +42,7 @@ def run(store):
 
 def lines(count, start=1):
     for n in range(start, start + count):
-        yield {"step": n * 20, "progress": n / 100, "train": {"decision": {"raw": 1 / n, "share": 0.5, "n_valid": n}}}
+        yield {"step": n * 20, "progress": n / 100, "terms": {"decision": {"raw": 1 / n, "share": 0.5, "n_valid": n}}}
 
 
 def write(path, reports, mode="w"):
@@ -126,7 +128,7 @@ def test_an_unfinished_line_waits(store, run, tmp_path):
     assert forward_curves(store, run, path, position) == len(whole)
     path.write_bytes(whole + b'{"step": 40, "x": 1}\n')
     forward_curves(store, run, path, position)
-    assert history(store, run, "x") == [(40, 1.0)]
+    assert history(store, run, "train/x") == [(40, 1.0)]
 
 
 def test_a_line_that_is_no_report_is_named(store, run, tmp_path):
@@ -182,14 +184,14 @@ def test_two_reports_at_one_step_both_arrive(store, run, tmp_path):
     write(tmp_path / "curves.jsonl", [{"step": 20, "a": 1}, {"step": 20, "validation": {"objective": 0.5}}])
     forward_curves(store, run, tmp_path / "curves.jsonl", tmp_path / "position.json")
     assert history(store, run, "validation/objective") == [(20, 0.5)]
-    assert history(store, run, "a") == [(20, 1.0)]
+    assert history(store, run, "train/a") == [(20, 1.0)]
 
 
 def test_long_curves_need_several_batches(store, run, tmp_path):
     reports = [{"step": n, **{f"m{k}": n + k for k in range(300)}} for n in range(10)]
     write(tmp_path / "curves.jsonl", reports)
     forward_curves(store, run, tmp_path / "curves.jsonl", tmp_path / "position.json")
-    assert history(store, run, "m299") == [(n, n + 299) for n in range(10)]
+    assert history(store, run, "train/m299") == [(n, n + 299) for n in range(10)]
 
 
 def test_forwarding_sends_the_rest_at_its_end(store, run, tmp_path):
@@ -197,6 +199,47 @@ def test_forwarding_sends_the_rest_at_its_end(store, run, tmp_path):
     with forwarding(store, run, path, warn=pytest.fail, seconds=0.05):
         write(path, lines(4))
     assert len(history(store, run, "train/decision/raw")) == 4
+
+
+def test_an_earlier_trainings_curves_are_not_taken_for_this_ones(store, run, tmp_path):
+    """The old file is there until training empties it; its lines must not count as sent."""
+    path = tmp_path / "curves.jsonl"
+    write(path, [{"step": n, "old": n} for n in range(50)])
+    with forwarding(store, run, path, warn=pytest.fail, seconds=0.02):
+        time.sleep(0.2)
+        assert tracking.client(store).get_run(run).data.metrics == {}
+        write(path, [])
+        write(path, lines(3), "a")
+    assert history(store, run, "train/old") == []
+    assert len(history(store, run, "train/decision/raw")) == 3
+
+
+def test_curves_of_a_training_that_had_nothing_to_do_are_sent(store, run, tmp_path):
+    write(tmp_path / "curves.jsonl", lines(3))
+    with forwarding(store, run, tmp_path / "curves.jsonl", warn=pytest.fail, seconds=0.02):
+        pass
+    assert len(history(store, run, "train/decision/raw")) == 3
+
+
+def test_the_lines_that_training_writes_arrive(store, run, tmp_path):
+    """The writer itself, a resume that cuts the file back included."""
+    written = Curves(tmp_path / "curves.jsonl", writes=True)
+    written.start()
+    reports = list(lines(4))
+    written.append(reports[0] | {"loss": 0.5, "gradient_norm": 2.0, "epoch": 1})
+    mark = written.mark()
+    written.append(reports[1])
+    forward_curves(store, run, written.path, tmp_path / "position.json")
+    assert written.can_return_to(mark)
+    written.return_to(mark)
+    for report in reports[1:]:
+        written.append(report)
+    written.append({"step": 80, "validation": {"objective": 0.75, "decision/accuracy": 0.5}})
+    forward_curves(store, run, written.path, tmp_path / "position.json")
+    assert [step for step, _ in history(store, run, "train/decision/raw")] == [20, 40, 60, 80]
+    assert history(store, run, "train/loss") == [(20, 0.5)]
+    assert history(store, run, "validation/objective") == [(80, 0.75)]
+    assert history(store, run, "validation/decision/accuracy") == [(80, 0.5)]
 
 
 def test_a_lost_server_stops_nothing_and_loses_nothing(store, run, tmp_path):
