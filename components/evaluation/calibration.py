@@ -5,7 +5,6 @@ The probability judged is that of the positive class, so a bin's accuracy is the
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -74,6 +73,4 @@ def draw_reliability(path: Path, tables: Mapping[str, pl.DataFrame], title: str)
     upper.legend(loc="upper left", fontsize="small")
     lower.set(xlabel="probability", ylabel="samples", yscale="log")
     lower.set_ylim(bottom=0.5)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    write_atomically(path, lambda handle: handle.write(picture.getvalue()) and None)
+    write_atomically(path, lambda handle: figure.savefig(handle, format="png", metadata={"Software": None}))

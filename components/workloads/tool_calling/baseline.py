@@ -48,10 +48,8 @@ class Linear:
 
     def probabilities(self, features: sparse.csr_matrix) -> NDArray[np.float64]:
         """[S, C]."""
-        if not self.classes:
-            return np.zeros((features.shape[0], 0))
-        logits = features @ self.weights.astype(np.float64) + self.bias
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        logits = np.asarray(features @ self.weights.astype(np.float64) + self.bias)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
         return powers / powers.sum(axis=1, keepdims=True)
 
 
@@ -256,20 +254,20 @@ def _regress(
 
     `classes` names classes that must exist even where the data lack them: they get the chance of one sample in n + 2.
     """
-    rows = np.flatnonzero(np.array([bool(label) for label in labels], dtype=bool))
+    rows = [i for i, label in enumerate(labels) if label]
     chosen = [labels[i] for i in rows]
     found = sorted({*chosen, *classes})
     if len(set(chosen)) < 2:
         counts = Counter(chosen)
         bias = np.log([counts[name] + 1.0 for name in found]).astype(np.float32)
-        return Linear(tuple(found), np.zeros((features.shape[1], len(found)), np.float32), bias)
+        return Linear(tuple(found), np.zeros((features.get_shape()[1], len(found)), np.float32), bias)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # `passes` ends the fit early on purpose
         model.fit(features[rows], chosen)
     weights, bias = model.coef_, model.intercept_
     if len(weights) == 1:  # two classes: softmax over (0, z) is the sigmoid of z
         weights, bias = np.concatenate([np.zeros_like(weights), weights]), np.concatenate([[0.0], bias])
-    return Linear(tuple(model.classes_), np.ascontiguousarray(weights.T, np.float32), bias.astype(np.float32))
+    return Linear(tuple(model.classes_), np.ascontiguousarray(weights.T, np.float32), np.asarray(bias, np.float32))
 
 
 def write(baseline: Baseline, folder: Path, digest: str) -> None:

@@ -94,7 +94,7 @@ def _fit_block(
     frequency = np.bincount(counts.indices, minlength=len(numbers))
     kept = sorted(term for term, number in numbers.items() if frequency[number] >= minimum)
     order = np.array([numbers[term] for term in kept], np.int64)
-    idf = np.log((1.0 + counts.shape[0]) / (1.0 + frequency[order])) + 1.0
+    idf = np.log((1.0 + counts.get_shape()[0]) / (1.0 + frequency[order])) + 1.0
     vocabulary = Vocabulary({term: i for i, term in enumerate(kept)}, idf)
     return vocabulary, _weighted(sparse.csr_matrix(counts[:, order]), idf)
 

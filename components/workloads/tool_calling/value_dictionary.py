@@ -92,7 +92,8 @@ class Finder:
             best = self._mentions(text).get(slot)
             if closed:
                 found = [Mention(n, s, e, UNSEEN_SHARE) for n, s, e, phrase in _phrases(text) if phrase in closed]
-                best = max([*found, *([best] if best else [])], key=_order, default=None)
+                found += [best] if best is not None else []
+                best = max(found, key=_order) if found else None
             if best is not None:
                 span = FoundSpan(text[best.start : best.end], turn, best.start, best.end, best.share)
                 return span if self._latest else _first_place(span, history)
