@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.data.arrays import ArrayWriter, open_array, write_array
@@ -24,6 +24,7 @@ def test_pieces_add_up(tmp_path, dtype):
     assert open_array(tmp_path / "a.npy").tolist() == found.tolist()
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=20), max_size=6))
 def test_any_cut_gives_the_same_bytes(tmp_path_factory, pieces):
     folder = tmp_path_factory.mktemp("arrays")

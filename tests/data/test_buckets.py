@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.data.buckets import GRAIN, bucketed, in_order, shuffled, spread
@@ -13,6 +13,7 @@ from components.errors import EquipoiseError, Exit
 LENGTHS = st.lists(st.integers(1, 60), max_size=80).map(lambda values: np.array(values, dtype=np.int64))
 
 
+@settings(deadline=None, max_examples=60)
 @given(LENGTHS, st.integers(60, 400), st.integers(0, 5), st.integers(0, 5))
 def test_every_row_once_within_budget(lengths, budget, seed, epoch):
     batches = shuffled(lengths, budget, seed, epoch)
@@ -22,6 +23,7 @@ def test_every_row_once_within_budget(lengths, budget, seed, epoch):
         assert len(rows) * lengths[rows].max() <= budget
 
 
+@settings(deadline=None, max_examples=60)
 @given(LENGTHS, st.integers(0, 9), st.integers(0, 9))
 def test_same_seed_and_epoch_same_order(lengths, seed, epoch):
     once, again = (shuffled(lengths, 100, seed, epoch) for _ in range(2))

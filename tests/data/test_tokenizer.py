@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.data.tokenizer import BOS, EOM, PAD, SPECIALS, TextTokenizer, load_tokenizer, train_tokenizer
@@ -36,6 +36,7 @@ def test_split_characters_keep_whole_offsets(text):
     assert covered >= {i for i, c in enumerate(text) if c != " "}
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.text(max_size=60))
 def test_offsets_ascend_and_cover_every_character(text):
     found = TOKENIZER.encode_with_offsets(text)
@@ -48,6 +49,7 @@ def test_offsets_ascend_and_cover_every_character(text):
     assert TOKENIZER.decode(found.ids.tolist()) == text
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.text(max_size=20), max_size=8))
 def test_a_batch_equals_one_by_one(texts):
     for together, text in zip(TOKENIZER.encode(texts), texts, strict=True):

@@ -7,6 +7,7 @@ first occurs, then per conversation its messages and its samples, which name the
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ class SampleWriter:
     def __init__(self, path: Path) -> None:
         self._raw = path.open("wb")
         self._file = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, compresslevel=5, mtime=0)
-        self._offers: dict[str, int] = {}
+        self._offers: dict[bytes, int] = {}
         self._shared: dict[tuple[int, int, int], tuple[int, Sample]] = {}
 
     def write(self, samples: Sequence[Sample]) -> None:
@@ -57,12 +58,12 @@ class SampleWriter:
             "slots": dict(sample.slots),
             "intents": dict(sample.intents),
         }
-        text = json.dumps(body)
-        number = self._offers.get(text)
+        digest = hashlib.sha256(json.dumps(body).encode("ascii")).digest()  # offers are many where each is a mix
+        number = self._offers.get(digest)
         if number is None:
-            number = self._offers[text] = len(self._offers)
+            number = self._offers[digest] = len(self._offers)
             self._line({"offer": body})
-        if len(self._shared) > 256:
+        if len(self._shared) > 64:
             self._shared.clear()
         self._shared[key] = (number, sample)  # holding the sample keeps its ids from being given to others
         return number
