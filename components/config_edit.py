@@ -1,4 +1,4 @@
-"""Edits of params.yaml from the command line: comments and order stay, nothing is written that would not be read back."""
+"""Edits of params.yaml from the command line: comments stay, nothing is written that would not be read back."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def edit(path: Path, workload: str, assignments: Sequence[str]) -> list[Edit]:
 
 
 def relative_source(project: Path, data: str) -> str:
-    """What `data.source` should hold for a path typed on the command line: relative to the project where it was typed so.
+    """What `data.source` should hold for a path typed on the command line: relative to the project if typed so.
 
     Raises:
         EquipoiseError: E_MISSING (66) when nothing is there.

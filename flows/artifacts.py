@@ -59,7 +59,8 @@ def metrics_table(place: Place, workload: str) -> list[dict[str, Any]]:
 def gate_markdown(outcome: dict[str, Any]) -> str:
     """The decision and a table of the judged heads."""
     rows = [
-        f"| {h['head']} | {h['metric']} | {h['difference']:+.4f} | {h['low']:+.4f} to {h['high']:+.4f} | {h['verdict']} |"
+        f"| {h['head']} | {h['metric']} | {h['difference']:+.4f} "
+        f"| {h['low']:+.4f} to {h['high']:+.4f} | {h['verdict']} |"
         for h in outcome["heads"]
     ]
     table = (

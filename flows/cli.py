@@ -1,4 +1,4 @@
-"""`equipoise <verb> <workload>`: the command line. It only reads arguments; a verb imports what it needs when it runs."""
+"""`equipoise <verb> <workload>`: the command line. It reads arguments; a verb imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -341,20 +341,27 @@ def status(
     terminal.emit(standing(where, workload), json, present.status)
 
 
-@app.command(epilog=example("equipoise data tool_calling"))
+@app.command(epilog=example("equipoise data tool_calling --fetch sgd"))
 def data(
     workload: Annotated[str | None, typer.Argument(help="The workload [default: all].")] = None,
+    fetch: Annotated[
+        str | None, typer.Option("--fetch", metavar="NAME", help="Download a catalogued original.")
+    ] = None,
+    verify: Annotated[str | None, typer.Option("--verify", metavar="NAME", help="Compare it byte by byte.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="Where it lies [default: data/originals/NAME].")
+    ] = None,
     json: Json = False,
     state: State = None,
     project: Project = None,
     debug: Debug = False,
 ) -> None:
-    """Lists the catalogued public originals, verifies those that are here, and says what the workload reads now."""
+    """Lists, fetches and verifies the catalogued public originals, and says what the workload reads now."""
     where = _place(workload, state, project)
     from flows import present
     from flows.raw_data import listing
 
-    terminal.emit(listing(where, workload), json, present.data)
+    terminal.emit(listing(where, workload, fetch, verify, folder, terminal.say), json, present.data)
 
 
 @app.command(epilog=example("equipoise deploy tool_calling --dry-run"))

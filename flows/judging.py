@@ -76,20 +76,22 @@ def decide(at: Desk, version: int, automatic: bool = True, reason: str = "") -> 
 
     A promotion that comes second to another is judged again against the new champion, never promoted blindly.
     """
-    for _ in range(CHAMPIONS_SEEN):
+    for attempt in range(1, CHAMPIONS_SEEN + 1):
         try:
             return _decide_once(at, version, automatic, reason)
-        except StaleChampion as error:
-            stale = error
+        except StaleChampion:
+            if attempt == CHAMPIONS_SEEN:
+                raise
             at.say(f"the champion changed meanwhile: judging version {version} again")
-    raise stale
+    raise AssertionError("the loop returns or raises")
 
 
 def _decide_once(at: Desk, version: int, automatic: bool, reason: str) -> Outcome:
     state = at.ledger.state(at.name)
     if state.champion is None or state.champion == version:
         return Outcome("UNCHANGED", version, state.champion, f"version {version} is the champion", [])
-    key = f"judge/{version}/{state.champion}/{state.generation}/{provenance.question(at.place, at.name, at.section)}"
+    question = provenance.question(at.place, at.name, at.section)
+    key = f"{'judge' if automatic else 'named'}/{version}/{state.champion}/{state.generation}/{question}"
     checked = infrastructure_check.check(at.store, at.name, version)
     if not checked.ok:
         why = f"infrastructure check: {checked.reason}"[:1000]
@@ -97,20 +99,29 @@ def _decide_once(at: Desk, version: int, automatic: bool, reason: str) -> Outcom
         return Outcome("REJECT", version, state.champion, why, [])
     report = compare(at, version, state.champion)
     decision, why = report.decision, f"{reason}: {report.reason}" if reason else report.reason
-    evidence = {"evaluation_digest": provenance.evaluation_digest(at.place, at.name), "report_sha256": report.sha256()}
+    held_out, digest = provenance.evaluation_digest(at.place, at.name), report.sha256()
     if decision == "PROMOTE":
         try:
             at.ledger.promote(
                 at.name, version, expected_generation=state.generation, key=key, actor=at.actor, reason=why,
-                automatic=automatic, **evidence,
+                automatic=automatic, evaluation_digest=held_out, report_sha256=digest,
             )  # fmt: skip
         except PromotionBlocked as blocked:
             decision, why = "HOLD", f"{why}; but {blocked.rule}"
     if decision != "PROMOTE":
-        at.ledger.record(at.name, _judgement(decision), version, key=key, actor=at.actor, reason=why, **evidence)
+        at.ledger.record(
+            at.name,
+            _judgement(decision),
+            version,
+            key=key,
+            actor=at.actor,
+            reason=why,
+            evaluation_digest=held_out,
+            report_sha256=digest,
+        )
     show(at)
     heads = report.document()["heads"]
-    return Outcome(decision, version, at.ledger.champion(at.name), why, heads, evidence["report_sha256"])
+    return Outcome(decision, version, at.ledger.champion(at.name), why, heads, digest)
 
 
 def _judgement(decision: str) -> Any:

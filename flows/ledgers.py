@@ -68,7 +68,8 @@ def _standing(ledger: Any, workload: str) -> dict[str, Any]:
         "run_id": made.document()["details"].get("run_id") if made else None,
         "why": switch.reason,
     }
-    looks = ledger.looks(workload, switch.evaluation_digest) if switch.evaluation_digest else 0
+    judged = next((e for e in reversed(past) if e.evaluation_digest), None)
+    looks = ledger.looks(workload, judged.evaluation_digest) if judged else 0
     return {
         "champion": champion,
         "generation": state.generation,

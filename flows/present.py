@@ -91,9 +91,8 @@ def status(document: Mapping[str, Any]) -> str:
         if champion is None:
             lines.append(f"{name}: no champion yet; run `equipoise retrain {name}`")
         else:
-            lines.append(
-                f"{name}: version {champion['version']} serves since {champion['since']} (generation {each['generation']})"
-            )
+            since = f"since {champion['since']} (generation {each['generation']})"
+            lines.append(f"{name}: version {champion['version']} serves {since}")
             lines.append(f"  why: {champion['why']}")
         lines += [f"  alarm: {alarm}" for alarm in each["alarms"]]
     return "\n".join(lines)

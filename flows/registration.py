@@ -1,4 +1,4 @@
-"""A trained folder becomes a version: runs in MLflow, the version, its event in the ledger. Any step may be repeated."""
+"""A trained folder becomes a version: runs in MLflow, the version, its event in the ledger. Steps may be repeated."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def serve(place: Place, workload: str, port: int, say: Callable[[str], object]) 
     version, folder = artefact(place, workload, None)
     with tempfile.TemporaryDirectory(prefix="equipoise-serve-") as scratch:
         child = subprocess.Popen(
-            serve_command(folder, HOST, port), cwd=scratch, env=served_environment(Path(scratch) / "compiled"),
+            serve_command(folder, HOST, port), cwd=scratch, env=served_environment(),
             stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         say(f"serving {workload} version {version} on http://{HOST}:{port}/invocations (ctrl-C stops it)")

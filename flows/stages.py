@@ -199,12 +199,8 @@ def ensure_repository(place: Place) -> None:
     if not settings.is_file():
         write_text(settings, "[core]\n    analytics = false\n    autostage = false\n    check_update = false\n")
     local = place.project / ".dvc" / "config.local"
-    if not _has_git(place.project) and "no_scm" not in settings.read_text() and not local.is_file():
+    if not (place.project / ".git").exists() and "no_scm" not in settings.read_text() and not local.is_file():
         write_text(local, "[core]\n    no_scm = true\n")
-
-
-def _has_git(folder: Path) -> bool:
-    return any((parent / ".git").exists() for parent in (folder, *folder.parents))
 
 
 def _environment(place: Place) -> dict[str, str]:

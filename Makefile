@@ -1,0 +1,51 @@
+# Two commands are enough: `make run` and `make test`. Each sets up .venv from the pinned constraints the first time.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+STAMP := .venv/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: setup run test lint types bench bench-fast torture ui clean help
+
+help:
+	@echo "make run         the life cycle of a model on the embedded data"
+	@echo "make test        all tests but the torture"
+	@echo "make lint types  style and types;  make bench / bench-fast: every speed claim, measured"
+	@echo "make ui          MLflow and Prefect pages on this machine;  make torture: kill it a thousand times"
+
+setup: $(STAMP)
+
+# uv installs in seconds what pip needs minutes for; where uv cannot be had or fails, pip does it.
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet -c constraints.txt uv || echo "no uv: pip will take some minutes"
+	@{ test -x $(BIN)/uv && UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; } \
+		|| $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+run: setup
+	@$(BIN)/equipoise tour
+
+test: setup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not torture"
+
+torture: setup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m torture
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/pyright
+
+bench: setup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.harness
+
+bench-fast: setup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.harness --fast
+
+ui: setup
+	@$(BIN)/python -m flows.pages
+
+clean:
+	@rm -rf .equipoise data checkpoints evaluation tuned .pytest_cache .ruff_cache .hypothesis .dvc/tmp .dvc/cache
