@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 CUT_OFF = (-1, -1)
-_CACHED_CHARACTERS = 20_000  # longer messages are folded anew, so that the cache stays small
+_CACHED_CHARACTERS = 4_000  # longer messages are folded anew, so that the cache stays small
 
 
 class Folded(NamedTuple):
@@ -48,6 +48,13 @@ def find_span_in_text(text: str, value: str) -> tuple[int, int] | None:
     Returns:
         (start, end) in characters of the original text, end exclusive; None when it is not there or `value` is blank.
     """
+    if len(text) > _CACHED_CHARACTERS:
+        return next(spans_in_text(text, value), None)
+    return _first_span(text, value)  # the decisions of a conversation ask the same of the same messages
+
+
+@lru_cache(maxsize=8192)
+def _first_span(text: str, value: str) -> tuple[int, int] | None:
     return next(spans_in_text(text, value), None)
 
 

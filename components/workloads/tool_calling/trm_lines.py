@@ -177,9 +177,9 @@ def _read_labels(
         tool=tool,
         intent=None if intent is None else text(intent, "intent", place, blank=False),
         arguments=arguments,
-        argument_spans=_locate(arguments, history),
+        argument_spans=locate(arguments, history),
         slots=slots,
-        slot_spans=_locate(slots, history),
+        slot_spans=locate(slots, history),
         spellings={name: (value,) for name, value in arguments.items()},
     )
 
@@ -222,7 +222,7 @@ def _spellings(value: Any, place: str) -> dict[str, tuple[str, ...]]:
     return {name: tuple(text(form, f"spellings.{name}", place) for form in forms) for name, forms in value.items()}
 
 
-def _locate(values: Mapping[str, str], history: tuple[Message, ...]) -> dict[str, Span]:
+def locate(values: Mapping[str, str], history: tuple[Message, ...]) -> dict[str, Span]:
     """The first place each value was said by the user, the assistant or a tool's response."""
     found = {}
     for name, value in values.items():
