@@ -78,6 +78,12 @@ def clear(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def sweep(folder: Path) -> None:
+    """Removes what writes that were killed half-way left behind. Only for who alone writes into `folder`."""
+    for path in folder.rglob(".*.part"):
+        path.unlink(missing_ok=True)
+
+
 def as_bytes(tensors: Mapping[str, Tensor]) -> bytes:
     """safetensors bytes; tensors that share memory (tied weights) are written once per name."""
     return safetensors.torch.save({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()})

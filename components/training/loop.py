@@ -76,6 +76,7 @@ def train(
         digest = fingerprint(workload.name, section, prepared)
         summary = finished_summary(folder, digest)
         if summary is not None:
+            _tidy(folder, ranks)
             return {**summary, "ran": False}
         verify_once(prepared)
         run = _start(workload, section, prepared, folder, digest, place, ranks, stop_asked, on_report)
@@ -127,6 +128,8 @@ def _start(
     )
     slot = usable_slot(run)
     wait_for_all(ranks)  # nobody writes before everybody has read
+    if ranks.leads:
+        checkpoint.sweep(folder)
     if slot is None:
         if ranks.leads:
             checkpoint.clear(run.resume)
@@ -339,6 +342,13 @@ def _finish(run: Run) -> dict[str, Any]:
         }
         run.curves.mark()
         write_finished(run.folder, run.prepared, run.best, card, summary)
-        checkpoint.clear(run.resume)
-    wait_for_all(run.ranks)
+    _tidy(run.folder, run.ranks)
     return summary
+
+
+def _tidy(folder: Path, ranks: Ranks) -> None:
+    """A finished folder holds the same files however often its training was killed."""
+    wait_for_all(ranks)
+    if ranks.leads:
+        checkpoint.clear(folder / "resume")
+        checkpoint.sweep(folder)
