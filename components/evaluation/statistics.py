@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.special import ndtr, ndtri, pdtr, stdtr, stdtrit
 
 from components.errors import bad_data
 
@@ -25,6 +25,9 @@ Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]  # totals [draws, columns] -> [draws, statistics]; nan where undefined
 
 CELLS = 1 << 21  # counts held at a time: 16 MB
+MANY = 1_000  # clusters from which on counts are Poisson
+POISSON_STEPS = np.rint(65_536 * pdtr(np.arange(12), 1.0))
+POISSON = np.searchsorted(POISSON_STEPS, np.arange(65_536), side="right").astype(np.float64)
 JACKKNIFE_GROUPS = 200  # a statistic of rows is left-one-out over at most so many groups of clusters
 POWER = 0.8
 
@@ -170,14 +173,30 @@ def cluster_sums(columns: Floats, clusters: ArrayLike) -> Floats:
 
 
 def resampled_counts(clusters: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each cluster is drawn, in chunks [some draws, clusters]; every row sums to `clusters`."""
+    """How often each cluster is drawn, in chunks [some draws, clusters].
+
+    Few clusters: drawn with replacement, so every row sums to `clusters`. From MANY on independent Poisson(1) counts
+    (Chamandy 2012, "Estimating uncertainty for massive data streams"): five times as fast, and for statistics that are
+    ratios, as all of ours are, the same distribution but for terms of order 1 / clusters.
+    """
     generator = np.random.default_rng(seed)
+    draw = _poisson_row if clusters >= MANY else _multinomial_row
     rows = max(1, CELLS // clusters)
     for start in range(0, resamples, rows):
         counts = np.empty((min(rows, resamples - start), clusters))
         for row in counts:
-            row[:] = np.bincount(generator.integers(clusters, size=clusters), minlength=clusters)
+            draw(generator, row)
         yield counts
+
+
+def _multinomial_row(generator: np.random.Generator, row: Floats) -> None:
+    row[:] = np.bincount(generator.integers(len(row), size=len(row)), minlength=len(row))
+
+
+def _poisson_row(generator: np.random.Generator, row: Floats) -> None:
+    """Inverts the distribution function by table: 16 random bits a count, the mean exactly 1, the variance .99997."""
+    bits = generator.bit_generator.random_raw(-(-len(row) // 4)).view(np.uint16)
+    np.take(POISSON, bits[: len(row)], out=row, mode="clip")
 
 
 def bootstrap_of_sums(sums: Floats, statistic: Statistic, resamples: int, seed: int) -> list[Bootstrap]:
