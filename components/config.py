@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from components.errors import EquipoiseError, Exit, misconfigured, missing
 
@@ -46,7 +47,8 @@ class Section(BaseModel):
             for name, value in values.items():
                 field = cls.model_fields.get(name)
                 if isinstance(value, bool) and field is not None and bool not in _leaves(field.annotation):
-                    raise ValueError(f"{name} must not be true or false")
+                    facts = {"name": name, "value": value}
+                    raise PydanticCustomError("boolean", "{name} must not be true or false", facts)
         return values
 
 
@@ -277,20 +279,30 @@ def read_yaml(path: Path) -> Any:
         EquipoiseError: E_MISSING (66) without the file, E_CONFIG (78) for anything that is not plain YAML.
     """
     if not path.is_file():
-        raise missing(str(path), "params.yaml must be a readable file", got="nothing there" if not path.exists() else "a folder",
-                      hint="Run the command in the project's folder or name it with --project")
+        raise missing(
+            str(path),
+            "params.yaml must be a readable file",
+            got="nothing there" if not path.exists() else "a folder",
+            hint="Run the command in the project's folder or name it with --project",
+        )
     try:
         raw = path.read_bytes()
         if len(raw) > MAX_BYTES:
-            raise misconfigured(str(path), f"must be below {MAX_BYTES} bytes", got=len(raw), hint="Keep data out of params.yaml")
+            raise misconfigured(
+                str(path), f"must be below {MAX_BYTES} bytes", got=len(raw), hint="Keep data out of params.yaml"
+            )
         return yaml.load(raw.decode("utf-8"), Loader=SafeLoader)
     except UnicodeDecodeError as error:
-        raise misconfigured(str(path), "must be UTF-8 text", got=f"byte {error.start}", hint="Save the file as UTF-8") from error
+        raise misconfigured(
+            str(path), "must be UTF-8 text", got=f"byte {error.start}", hint="Save the file as UTF-8"
+        ) from error
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f"{path.name}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or "nested too deeply"
-        raise misconfigured(line, "must be plain YAML", got=problem, hint="Mend that line; compare with the file in version control") from error
+        raise misconfigured(
+            line, "must be plain YAML", got=problem, hint="Mend that line; compare with the file in version control"
+        ) from error
 
 
 def load_config(path: Path) -> Config:
@@ -300,7 +312,12 @@ def load_config(path: Path) -> Config:
 
 def parse_config(values: Any, place: str = "params.yaml") -> Config:
     if not isinstance(values, dict):
-        raise misconfigured(place, "must be a mapping of sections", got=type(values).__name__, hint="Restore the file from version control")
+        raise misconfigured(
+            place,
+            "must be a mapping of sections",
+            got=type(values).__name__,
+            hint="Restore the file from version control",
+        )
     try:
         return Config.model_validate(values)
     except ValidationError as error:
@@ -308,19 +325,30 @@ def parse_config(values: Any, place: str = "params.yaml") -> Config:
 
 
 def _first_problem(error: ValidationError, place: str) -> EquipoiseError:
-    problem = error.errors()[0]
+    found = error.errors()
+    unknown = [each for each in found if each["type"] == "extra_forbidden"]
+    problem = (unknown or found)[0]  # a misspelled key is missing as well: say what was written
     path = ".".join(str(part) for part in problem["loc"])
     where = f"{place}: {path}" if path else place
     if problem["type"] == "extra_forbidden":
         owner = _section_at(problem["loc"][:-1])
         nearest = difflib.get_close_matches(str(problem["loc"][-1]), owner, n=1, cutoff=0.4)
-        hint = f"Did you mean `{nearest[0]}`? Known keys: {', '.join(sorted(owner))}" if nearest else f"Known keys: {', '.join(sorted(owner))}"
-        return EquipoiseError("CONFIG_KEY", where, "no such key", got=str(problem["loc"][-1]), hint=hint, exit_code=Exit.CONFIGURATION)
+        hint = (
+            f"Did you mean `{nearest[0]}`? Known keys: {', '.join(sorted(owner))}"
+            if nearest
+            else f"Known keys: {', '.join(sorted(owner))}"
+        )
+        return EquipoiseError(
+            "CONFIG_KEY", where, "no such key", got=str(problem["loc"][-1]), hint=hint, exit_code=Exit.CONFIGURATION
+        )
     if problem["type"] == "missing":
-        return misconfigured(where, "must be present", got="nothing", hint="Add the key; the file in version control shows its default")
+        return misconfigured(
+            where, "must be present", got="nothing", hint="Add the key; the file in version control shows its default"
+        )
     message = problem["msg"].removeprefix("Value error, ")
     rule = message[0].lower() + message[1:]
-    return misconfigured(where, rule, got=problem.get("input"), hint="Give a value of that kind")
+    got = problem["ctx"]["value"] if problem["type"] == "boolean" else problem.get("input")
+    return misconfigured(where, rule, got=got, hint="Give a value of that kind")
 
 
 def _section_at(location: tuple[Any, ...]) -> list[str]:
