@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 PLACES = ("/usr/lib/postgresql/17/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/15/bin", "/usr/local/bin")
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=60", "shared_buffers=16MB")
@@ -99,12 +100,12 @@ def _stop(process: subprocess.Popen[str], folder: Path) -> None:
     process.communicate(timeout=READY_SECONDS)
 
 
-def new_database(socket_folder: str) -> str:
-    """URL of a new empty database."""
+def new_schema(socket_folder: str) -> str:
+    """URL whose tables live in a new empty schema: as good as a database of its own, without copying one."""
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(host=socket_folder, user="test", dbname="postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # a name of our own making: letters and digits only
-    return f"postgresql://test@/{name}?host={socket_folder}"
+        connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(name)))
+    return f"postgresql://test@/postgres?host={socket_folder}&options=-csearch_path%3D{name}"
 
 
 @pytest.fixture(scope="session")
@@ -116,5 +117,5 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> str:
-    """URL of an empty database for one test."""
-    return new_database(postgres_server)
+    """URL of an empty schema for one test."""
+    return new_schema(postgres_server)

@@ -5,6 +5,7 @@ A module of its own, so that spawned processes import no test.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -45,9 +46,10 @@ def promote_until_killed(target: str, seed: int, ready: Event) -> None:
     chance = random.Random(seed)
     with open_ledger(target) as ledger:
         ready.wait(PATIENCE)
-        delay = chance.uniform(0.002, 0.12)
-        threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        while True:
+        last = chance.randint(1, 12)  # the promotion after which death comes, at some moment of the next ones
+        for attempt in itertools.count():
+            if attempt == last:
+                threading.Timer(chance.uniform(0, 0.01), os.kill, (os.getpid(), signal.SIGKILL)).start()
             state = ledger.state(W)
             version = 1 + (state.generation + 1) % 4
             key = f"{seed}-{state.generation}"

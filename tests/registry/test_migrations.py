@@ -143,7 +143,7 @@ def test_unusable_urls_are_answered_without_their_password(url: str, code: str, 
 
 def test_a_database_that_is_not_there_is_unreachable(postgres_url: str) -> None:  # noqa: F811
     with pytest.raises(EquipoiseError, match="E_LEDGER_UNREACHABLE") as caught:
-        open_ledger(postgres_url.replace("/test_", "/absent_"))
+        open_ledger(postgres_url.replace("/postgres?", "/absent?"))
     assert caught.value.exit_code == 69
 
 
