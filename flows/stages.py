@@ -68,7 +68,8 @@ def stale(place: Place, workload: str, stages: Sequence[str]) -> list[str]:
     try:
         with Repo(str(place.project)) as repo:
             for index, stage in enumerate(stages):
-                if repo.status(targets=[f"{stage}@{workload}"]):
+                # with its file: a bare name would be looked up in the folder this process happens to be in
+                if repo.status(targets=[f"{place.project / 'dvc.yaml'}:{stage}@{workload}"]):
                     return list(stages[index:])
     except LockError as error:
         raise busy(
