@@ -45,6 +45,10 @@ class Leaf:
             factor *= section.weight * factor_at(section.schedule, progress)
         return factor
 
+    def given(self, outputs: Outputs) -> bool:
+        """Whether these outputs hold all that the term reads."""
+        return all(name in outputs for name in self.term.needs)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -125,33 +129,37 @@ class Composite:
         Raises:
             EquipoiseError: E_LOSS_OUTPUT (78) when the model does not give what a weighted term needs.
         """
-        factors = self._factors(outputs, progress)
-        learning = any(factors.values())
         reported = tuple(leaf.factor(progress) for leaf in self.leaves)
-        sums, numbers, weighted = {}, {}, []
-        for leaf in self._present(outputs):
-            factor = factors[leaf.name]
-            with torch.set_grad_enabled(torch.is_grad_enabled() and (factor > 0 or not learning)):
-                values, valid = _evaluate(leaf, outputs, batch)
-                total = torch.where(valid, values, 0.0).sum()
-                sums[leaf.name], numbers[leaf.name] = total.detach(), valid.sum()
-                if factor:
-                    weighted.append((total if factor == 1 else total * factor, counts[leaf.name]))
-                elif not learning:  # exactly zero, yet it reaches the parameters: backward() may be called as ever
-                    weighted.append((torch.where(torch.zeros_like(valid), values, 0.0).sum(), counts[leaf.name]))
-        return _reduce(weighted, outputs), self._report(reported, sums, numbers, outputs)
+        factors = self._factors(outputs, reported)
+        graph, nothing_learns = torch.is_grad_enabled(), not any(factors)
+        sums, numbers = {}, {}
+        with _full_precision(outputs):
+            for leaf, factor in zip(self.leaves, factors, strict=True):
+                if leaf.given(outputs):
+                    with torch.set_grad_enabled(graph and (factor > 0 or nothing_learns)):
+                        values, valid = leaf.term.loss(outputs, batch, leaf.settings)
+                        sums[leaf.name] = torch.where(valid, values, 0.0).sum()
+                        numbers[leaf.name] = valid.sum()
+        totals = self._stack(sums, torch.float32, outputs)
+        # One small copy that the device fetches on its own; a cached tensor would have to follow every schedule.
+        weights = torch.tensor(factors, dtype=totals.dtype).to(totals.device, non_blocking=True)
+        loss = (totals * (weights / torch.stack([counts[name] for name in self.names]).clamp(min=1))).sum()
+        if not sums:
+            loss.requires_grad_()
+        return loss, Report(self.names, reported, totals.detach(), self._stack(numbers, torch.long, outputs))
 
     def shares(
         self, outputs: Outputs, batch: Batch, counts: Mapping[str, Tensor], progress: float
     ) -> dict[str, Tensor]:
         """Each weighted term's share of the loss with its graph: what `__call__` adds up, kept apart."""
-        factors = self._factors(outputs, progress)
+        factors = self._factors(outputs, tuple(leaf.factor(progress) for leaf in self.leaves))
         shares = {}
-        for leaf in self._present(outputs):
-            if factors[leaf.name]:
-                values, valid = _evaluate(leaf, outputs, batch)
-                total = torch.where(valid, values, 0.0).sum()
-                shares[leaf.name] = total * factors[leaf.name] / counts[leaf.name].clamp(min=1)
+        with _full_precision(outputs):
+            for leaf, factor in zip(self.leaves, factors, strict=True):
+                if factor:
+                    values, valid = leaf.term.loss(outputs, batch, leaf.settings)
+                    total = torch.where(valid, values, 0.0).sum()
+                    shares[leaf.name] = total * factor / counts[leaf.name].clamp(min=1)
         return shares
 
     def check_finite(self, report: Report, step: int, replay: Iterable[tuple[Outputs, Batch]]) -> None:
@@ -171,43 +179,35 @@ class Composite:
             return
         with torch.no_grad():
             for outputs, batch in replay:
-                for leaf in self._present(outputs):
-                    if leaf.name in broken:
-                        _name_culprit(leaf, _evaluate(leaf, outputs, batch), batch, step)
+                with _full_precision(outputs):
+                    for leaf in self.leaves:
+                        if leaf.name in broken and leaf.given(outputs):
+                            _name_culprit(leaf, leaf.term.loss(outputs, batch, leaf.settings), batch, step)
         raise _nonfinite(", ".join(broken), step, "samples of another rank or of values drawn anew", "NaN or inf")
 
-    def _factors(self, outputs: Outputs, progress: float) -> dict[str, float]:
+    def _factors(self, outputs: Outputs, weights: tuple[float, ...]) -> list[float]:
         """Weight in force per term; 0 for those that this supervision step does not give."""
-        factors = {}
-        for leaf in self.leaves:
-            factor = leaf.factor(progress)
-            absent = [name for name in leaf.term.needs if name not in outputs]
-            if absent and leaf.term.every_step and factor:
+        factors = []
+        for leaf, weight in zip(self.leaves, weights, strict=True):
+            given = leaf.given(outputs)
+            if weight and not given and leaf.term.every_step:
                 raise misconfigured(
                     f"loss.{leaf.name}",
-                    f"the model must give {', '.join(absent)}",
+                    f"the model must give {', '.join(name for name in leaf.term.needs if name not in outputs)}",
                     got=", ".join(outputs),
                     hint="Set this term's weight to 0 or build the model with that head",
                     code="LOSS_OUTPUT",
                 )
-            factors[leaf.name] = 0.0 if absent else factor
+            factors.append(weight if given else 0.0)
         return factors
 
-    def _present(self, outputs: Outputs) -> Iterator[Leaf]:
-        return (leaf for leaf in self.leaves if all(name in outputs for name in leaf.term.needs))
-
-    def _report(
-        self, factors: tuple[float, ...], sums: dict[str, Tensor], numbers: dict[str, Tensor], outputs: Outputs
-    ) -> Report:
-        device = _device(outputs)
-        kind = next(iter(sums.values())).dtype if sums else torch.float32
-        zero, none = torch.zeros((), dtype=kind, device=device), torch.zeros((), dtype=torch.long, device=device)
-        return Report(
-            self.names,
-            factors,
-            torch.stack([sums.get(name, zero) for name in self.names]),
-            torch.stack([numbers.get(name, none) for name in self.names]),
-        )
+    def _stack(self, scalars: dict[str, Tensor], kind: torch.dtype, outputs: Outputs) -> Tensor:
+        """[T] in the order of names, 0 for terms that are not there."""
+        if len(scalars) < len(self.names):
+            some = next(iter(scalars.values()), torch.zeros((), dtype=kind, device=_device(outputs)))
+            zero = torch.zeros_like(some.detach())
+            return torch.stack([scalars.get(name, zero) for name in self.names])
+        return torch.stack(list(scalars.values()))
 
 
 def stack_steps(outputs: Sequence[Outputs]) -> dict[str, Tensor]:
@@ -257,18 +257,9 @@ def _section(settings: Any, name: str, prefix: str) -> Any:
     return section
 
 
-def _evaluate(leaf: Leaf, outputs: Outputs, batch: Batch) -> Masked:
-    """The term in full precision: autocast would send a term's matrix products to bf16."""
-    with torch.autocast(_device(outputs).type, enabled=False):
-        return leaf.term.loss(outputs, batch, leaf.settings)
-
-
-def _reduce(weighted: list[tuple[Tensor, Tensor]], outputs: Outputs) -> Tensor:
-    if not weighted:
-        return torch.zeros((), device=_device(outputs), requires_grad=True)
-    totals = torch.stack([total for total, _ in weighted])
-    counts = torch.stack([count for _, count in weighted]).clamp(min=1)
-    return (totals / counts).sum()
+def _full_precision(outputs: Outputs) -> torch.autocast:
+    """Autocast off: it would send a term's matrix products to bf16."""
+    return torch.autocast(_device(outputs).type, enabled=False)
 
 
 def _device(outputs: Outputs) -> torch.device:

@@ -1,0 +1,142 @@
+"""Each fault of the warning tables is planted and seen; a healthy run raises nothing."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from components.losses.health import above, alarms
+from components.workloads.tool_calling.loss import HEALTH
+
+EPOCHS, REPORTS = 3, 6
+SHARES = {"decision": 0.4, "tool": 0.4, "q": 0.2}
+
+
+def healthy(epoch, report):
+    """Every term comes down with a little noise; the last epoch is nearly flat."""
+    at = epoch * REPORTS + report
+    down = math.exp(-at / 4) + 0.02 * math.sin(7 * at)
+    return {"decision": 0.05 + 0.15 * down, "tool": 0.3 + 1.7 * down, "q": 0.3 + 0.3 * down}
+
+
+def curve(raws=healthy, n_valid=lambda term, epoch: 64, weights=None, shares=None, epochs=EPOCHS):
+    lines, weights = [], weights or {"decision": 1.0, "tool": 1.0, "q": 0.5, "content": 0.0}
+    for epoch in range(epochs):
+        for report in range(REPORTS):
+            found = {**raws(epoch, report), "content": 0.0}
+            weight = weights(epoch * REPORTS + report) if callable(weights) else weights
+            terms = {
+                name: {
+                    "raw": raw,
+                    "weight": weight[name],
+                    "share": raw * weight[name],
+                    "n_valid": 0 if name == "content" else n_valid(name, epoch),
+                }
+                for name, raw in found.items()
+            }
+            line = {"step": 20 * (len(lines) + 1), "epoch": epoch, "progress": (len(lines) + 1) / (epochs * REPORTS)}
+            line |= {"terms": terms, "loss": sum(t["share"] for t in terms.values())}
+            if shares:
+                line["gradients"] = {name: {"norm": share, "share": share} for name, share in shares.items()}
+            lines.append(line)
+    return lines
+
+
+def seen(lines):
+    return {(alarm.rule, alarm.subject) for alarm in alarms(lines, HEALTH)}
+
+
+def with_raw(term, value):
+    return lambda epoch, report: {**healthy(epoch, report), term: value(epoch * REPORTS + report)}
+
+
+def test_a_healthy_run_raises_nothing():
+    assert alarms(curve(), HEALTH) == []
+    assert alarms(curve(shares=SHARES), HEALTH) == []
+    assert alarms([], HEALTH) == []
+    assert alarms(curve()[:3], HEALTH) == []
+
+
+@pytest.mark.parametrize("level", [math.log(2), 1.019 * math.log(2), 0.981 * math.log(2)])
+def test_a_halting_head_at_ln_2(level):
+    lines = curve(with_raw("q", lambda at: level))
+    assert seen(lines) == {("stuck", "q")}
+    (alarm,) = alarms(lines, HEALTH)
+    assert alarm.value == level
+    assert alarm.step == 20 * REPORTS
+    assert alarm.causes
+    assert alarm.remedies
+    assert alarm.as_row()["remedies"] == list(alarm.remedies)
+
+
+def test_q_near_ln_2_for_less_than_an_epoch_is_no_alarm():
+    assert seen(curve(with_raw("q", lambda at: math.log(2) if at < 5 else 0.5 - at / 100))) == set()
+    assert seen(curve(with_raw("q", lambda at: 1.03 * math.log(2)))) == set()
+
+
+def test_an_epoch_that_still_runs_is_not_judged():
+    lines = curve(with_raw("q", lambda at: math.log(2)))
+    assert seen(lines[: REPORTS - 1]) == set()
+    assert seen([*lines[: REPORTS - 1], {**lines[REPORTS - 1], "validation": {}}]) == {("stuck", "q")}
+
+
+def test_an_epoch_without_labels():
+    lines = curve(n_valid=lambda term, epoch: 0 if term == "tool" and epoch == 1 else 64)
+    assert seen(lines) == {("unlabelled", "tool")}
+    assert "epoch 1" in alarms(lines, HEALTH)[0].message
+
+
+def test_an_exploding_loss():
+    lines = curve(with_raw("tool", lambda at: 2.0 if at < 10 else 2.0 * 1.5 ** (at - 9)))
+    (alarm,) = alarms(lines, HEALTH)
+    assert (alarm.rule, alarm.subject, alarm.step) == ("growing", "loss", 260)
+    assert alarm.value == pytest.approx(lines[12]["loss"])
+
+
+def test_two_rises_or_small_ones_are_not_an_explosion():
+    assert seen(curve(with_raw("tool", lambda at: 2.0 + 3.0 * (at in (8, 9)) + 2.0 * (at == 9)))) == set()
+    assert seen(curve(with_raw("tool", lambda at: 2.0 + 0.01 * at))) == set()
+
+
+def test_a_weight_that_its_schedule_raises_is_not_an_explosion():
+    def rising(at):
+        return {"decision": 1.0, "tool": 0.1 + at, "q": 0.5, "content": 0.0}
+
+    lines = curve(weights=rising)
+    assert lines[4]["loss"] > 1.25 * lines[1]["loss"]
+    assert seen(lines) == set()
+
+
+@pytest.mark.parametrize("value", [lambda at: 0.2, lambda at: 0.2 + at / 1000], ids=["flat", "rising"])
+def test_a_decision_that_does_not_decrease(value):
+    lines = curve(with_raw("decision", value))
+    assert seen(lines) == {("not_decreasing", "decision")}
+    assert alarms(lines, HEALTH)[0].step == 20 * REPORTS
+
+
+def test_a_decision_that_has_come_down_may_rest():
+    assert seen(curve(with_raw("decision", lambda at: max(0.02, 0.2 - at * 0.04)))) == set()
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ({"decision": 0.5, "tool": 0.4995, "q": 0.0005}, {("dead", "q")}),
+        ({"decision": 0.03, "tool": 0.96, "q": 0.01}, {("drowning", "tool")}),
+        ({"decision": 1.0}, set()),
+    ],
+    ids=["dead", "drowning", "alone"],
+)
+def test_gradient_shares(shares, expected):
+    assert seen(curve(shares=shares)) == expected
+
+
+def test_above_names_the_first_line_over_the_limit():
+    rule = above("text", 10.0, ("a cause",), ("a remedy",))
+    lines = [
+        {"step": s, "epoch": 0, "progress": 0.1, "terms": {"text": {"raw": r, "n_valid": 1}}}
+        for s, r in ((1, 9.9), (2, 11.0), (3, 12.0))
+    ]
+    assert [(a.step, a.value) for a in alarms(lines, [rule])] == [(2, 11.0)]
+    assert alarms(lines[:1], [rule]) == []
