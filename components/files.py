@@ -89,6 +89,8 @@ def _write_error(path: Path, error: OSError) -> EquipoiseError:
         str(path),
         "must be writable",
         got=error.strerror or str(error),
-        hint="Free space or mend the disk, then run the same command again" if full else "Grant write permission here or choose another --state or output folder",
+        hint="Free space or mend the disk, then run the same command again"
+        if full
+        else "Grant write permission here or choose another --state or output folder",
         exit_code=Exit.IO_ERROR if full else Exit.CANNOT_WRITE,
     )

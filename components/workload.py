@@ -31,13 +31,14 @@ class Workload:
         terms: name -> Term, in the order of the loss section.
         validate: (model, section, prepared, device) -> metrics that do not depend on loss weights; `objective` is the
             one that early stopping maximises.
-        evaluate: (section, prepared, checkpoint folder, out folder) -> metrics document: predictions.parquet, metrics.json.
+        evaluate: (section, prepared, checkpoint folder, out folder) -> metrics; predictions.parquet, metrics.json.
         fit_baseline: (section, prepared, folder): trains the cheap baseline and writes it as a servable folder.
         load: folder (of a checkpoint or a baseline; it says which) -> Predictor.
         samples: (prepared, split) -> iterator of labelled samples, in file order.
         score: (samples, predictions) -> polars frame, one row per sample: id, conversation, slices, prediction,
             confidence, and per judged head a numerator and a denominator column `<head>/<metric>/hit` and `.../of`.
         read_request: (JSON object, place) -> sample without labels; raises E_DATA (65).
+        request: labelled sample -> the raw request, as `read_request` reads it, that asks for its prediction.
         render: prediction -> JSON object as `predict` and the served model answer it.
     """
 
@@ -56,6 +57,7 @@ class Workload:
     samples: Callable[[Path, str], Iterator[Any]]
     score: Callable[[Sequence[Any], Sequence[Any]], pl.DataFrame]
     read_request: Callable[[Mapping[str, Any], str], Any]
+    request: Callable[[Any], dict[str, Any]]
     render: Callable[[Any], dict[str, Any]]
 
 
@@ -76,7 +78,14 @@ def workload(name: str) -> Workload:
     from components.errors import EquipoiseError, Exit
 
     if name not in NAMES:
-        raise EquipoiseError("WORKLOAD", "command line", f"the workload must be one of {', '.join(NAMES)}", got=name, hint="Name one of them", exit_code=Exit.USAGE)
-    from components.workloads import WORKLOADS
+        raise EquipoiseError(
+            "WORKLOAD",
+            "command line",
+            f"the workload must be one of {', '.join(NAMES)}",
+            got=name,
+            hint="Name one of them",
+            exit_code=Exit.USAGE,
+        )
+    from components.workloads.table import WORKLOADS
 
     return WORKLOADS[name]

@@ -30,7 +30,7 @@ from components.training.distributed import (
 from components.training.fingerprint import fingerprint, numerics, recipe
 from components.training.finished import finished_summary, remove_finished, write_finished
 from components.training.interrupt import TrainingInterrupted, stop_requests
-from components.training.precision import autocast, choose_device, choose_precision, reproducible
+from components.training.precision import autocast, choose_device, choose_precision, compile_blocks, reproducible
 from components.training.progress import Show, shown
 from components.training.report import Window
 from components.training.seeds import seed_everything
@@ -107,7 +107,7 @@ def _start(
     model = workload.build(section, prepared).to(device)
     average = copy.deepcopy(model).eval().requires_grad_(False)
     if settings.compile:
-        model.compile(dynamic=True)
+        compile_blocks(model)
     run = Run(
         workload=workload,
         section=section,

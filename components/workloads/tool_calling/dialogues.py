@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 USER, ASSISTANT, TOOL_CALL, TOOL_RESPONSE = range(4)
 ROLES = ("user", "assistant", "tool_call", "tool_response")
-ROLE_NAMES = {"user": USER, "assistant": ASSISTANT, "system": ASSISTANT, "tool_call": TOOL_CALL, "tool_response": TOOL_RESPONSE}
+ROLE_NAMES = dict(zip(ROLES, range(len(ROLES)), strict=True)) | {"system": ASSISTANT}
 DECISIONS = ("direct_answer", "tool_call")
 
 

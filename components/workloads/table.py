@@ -1,0 +1,10 @@
+"""The one table of workloads; importing it imports torch, so `components.workload.workload` does it last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from components.workload import Workload
+from components.workloads.tool_calling.workload import WORKLOAD as TOOL_CALLING
+
+WORKLOADS: Mapping[str, Workload] = {"tool_calling": TOOL_CALLING}

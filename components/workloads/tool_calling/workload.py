@@ -1,0 +1,82 @@
+"""The tool_calling record: what the trunk may ask of this workload."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from torch import nn
+
+from components.config import ToolCallingConfig
+from components.errors import bad_data, missing
+from components.workload import Predictor, Workload
+from components.workloads.tool_calling import baseline, predict
+from components.workloads.tool_calling.batches import batches
+from components.workloads.tool_calling.data import generate, prepare, samples
+from components.workloads.tool_calling.dialogues import Sample
+from components.workloads.tool_calling.evaluate import evaluate
+from components.workloads.tool_calling.loss import TERMS
+from components.workloads.tool_calling.metrics import score, validation_metrics
+from components.workloads.tool_calling.model import TinyRecursiveModel, build, rollout, supervision_steps
+from components.workloads.tool_calling.requests import request_of
+from components.workloads.tool_calling.trm_jsonl import read_request, render
+
+LOADERS = {"trm": predict.load, "baseline": baseline.load}
+VALIDATION_SAMPLES = 3000  # enough to tell epochs apart; a whole split of real dialogues would cost more than the epoch
+
+
+def load(folder: Path) -> Predictor:
+    """The predictor in a model folder, whichever kind it says it is.
+
+    Raises:
+        EquipoiseError: E_MISSING (66) without model.json, E_DATA (65) for an unknown kind or a damaged file.
+    """
+    path = folder / "model.json"
+    if not path.is_file():
+        raise missing(str(path), "a model folder must hold it", got="no file", hint="Run train or evaluate first")
+    try:
+        kind = json.loads(path.read_text("utf-8"))["kind"]
+        loader = LOADERS[kind]
+    except (ValueError, KeyError, TypeError) as error:
+        raise bad_data(
+            str(path), f"kind must be one of {', '.join(LOADERS)}", got=str(error), hint="Train the model again"
+        ) from error
+    return loader(folder)
+
+
+def validate(model: nn.Module, section: ToolCallingConfig, prepared: Path, device: Any) -> Mapping[str, float]:
+    """Metrics of the validation split that no loss weight enters, computed as evaluation computes them."""
+    assert isinstance(model, TinyRecursiveModel)
+    predictor = predict.of_model(model, section, prepared)
+    labelled = [sample for sample, _ in zip(samples(prepared, "validation"), range(VALIDATION_SAMPLES), strict=False)]
+    return validation_metrics(score_all(predictor, labelled))
+
+
+def score_all(predictor: Predictor, labelled: Sequence[Sample], known: frozenset[str] | None = None) -> pl.DataFrame:
+    """Predicts and scores samples; the labelled tool is told, so that arguments are judged apart from its choice."""
+    given = [sample.labels.tool if sample.labels else None for sample in labelled]
+    return score(labelled, predictor.predict(labelled, given), known)
+
+
+WORKLOAD = Workload(
+    name="tool_calling",
+    generate=generate,
+    prepare=prepare,
+    batches=batches,
+    build=build,
+    rollout=rollout,
+    supervision_steps=supervision_steps,
+    terms=TERMS,
+    validate=validate,
+    evaluate=evaluate,
+    fit_baseline=baseline.fit_baseline,
+    load=load,
+    samples=samples,
+    score=score,
+    read_request=read_request,
+    request=request_of,
+    render=render,
+)
