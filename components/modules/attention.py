@@ -26,6 +26,14 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return x * cosine[:, None].to(x.dtype) + torch.cat([-second, first], dim=-1) * sine[:, None].to(x.dtype)
 
 
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    """Softmax attention [B, heads, L, head_width]; float32 on CPUs, whose bfloat16 backward is far slower."""
+    if query.device.type != "cpu":
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    with torch.autocast("cpu", enabled=False):
+        return functional.scaled_dot_product_attention(query.float(), key.float(), value.float(), attn_mask=mask)
+
+
 class Block(nn.Module):
     """Self-attention and a gated feed-forward, each followed by a norm (post-norm keeps a recursion bounded).
 
@@ -50,7 +58,7 @@ class Block(nn.Module):
             self.mix(x).view(batch, length, 3 * self.heads, -1).split([2 * self.heads, self.heads], dim=2)
         )
         query, key = rotate(query_key, cosine, sine).transpose(1, 2).chunk(2, dim=1)
-        mixed = functional.scaled_dot_product_attention(query, key, value.transpose(1, 2), attn_mask=mask)
+        mixed = attend(query, key, value.transpose(1, 2), mask)
         x = normalise(x + self.out(mixed.transpose(1, 2).reshape(batch, length, width)))
         gate, up = self.gate(x).chunk(2, dim=-1)
         return normalise(x + self.down(functional.silu(gate) * up))

@@ -2,7 +2,8 @@
 
 A span is scored by the sum of its start and end log-probabilities (the pointer decoding of BERT's SQuAD head, Devlin et
 al. 2019, section 4.2), over the pairs that make sense: start <= end, at most `max_tokens` long, inside one message, and
-only over positions the query may point at. Position 0 means "not present" and competes as one more outcome.
+only over positions the query may point at. Position 0 means "not present": it wins when it outweighs all spans
+together, so that a value which is surely there but whose ends are in doubt is still found.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def decode_spans(
 
     Returns:
         start [Q], end [Q] (inclusive token positions) and confidence [Q]: the probability of the chosen outcome among
-        all allowed outcomes, "not present" included. Equal scores go to "not present" first, then to the earliest
+        all allowed outcomes, "not present" included. Equal weight goes to "not present", equal spans to the earliest
         start, then to the earliest end. A query without a single allowed position is "not present" with confidence 1.
 
     Raises:
@@ -87,7 +88,7 @@ def to_found_span(
 
 def trim(text: str, start: int, end: int) -> tuple[int, int]:
     """Moves character offsets [start, end) inwards over white space, as tokens carry the blank before a word."""
-    start, end = max(start, 0), min(end, len(text))
+    start, end = max(start, 0), min(max(end, 0), len(text))
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
@@ -123,9 +124,11 @@ def _decode_block(start: Floats, end: Floats, turns: NDArray[np.integer], max_to
     best_start = scores.argmax(axis=1)
     best = scores[rows, best_start]
     best_end = _first_equal(end, pieces, best_start, max_tokens)
-    present = best > absent
-    chosen = np.where(present, best, absent)
-    confidence = _share(start, end, pieces, absent, chosen, max_tokens)
+    total = _log_total(start, end, pieces, max_tokens)
+    present = total > absent
+    with np.errstate(invalid="ignore"):
+        share = np.exp(np.where(present, best, absent) - np.logaddexp(total, absent))
+    confidence = np.where(np.isfinite(np.maximum(total, absent)), np.minimum(share, 1.0), 1.0)
     return np.where(present, best_start, 0), np.where(present, best_end, 0), confidence
 
 
@@ -177,21 +180,16 @@ def _first_equal(end: Floats, pieces: NDArray[np.int32], start: Ints, width: int
     return start + np.where(inside, end[rows, ahead], -np.inf).argmax(axis=1)
 
 
-def _share(
-    start: Floats, end: Floats, pieces: NDArray[np.int32], absent: Floats, chosen: Floats, max_tokens: int
-) -> Floats:
-    """exp(chosen) divided by the sum of exp(score) over all outcomes; 1 where there is only the empty outcome.
+def _log_total(start: Floats, end: Floats, pieces: NDArray[np.int32], max_tokens: int) -> Floats:
+    """[Q] log of the summed exp(score) of all spans, -inf where there is none.
 
-    Computed in probabilities first; the few queries whose every allowed outcome underflows are computed in logarithms.
+    Computed in probabilities first; the few queries whose every span underflows are computed in logarithms.
     """
-    total = np.exp(absent)
-    total += (np.exp(start) * _over_windows(np.exp(end), pieces, max_tokens, np.add, 0.0)).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.exp(chosen) / total
-        tiny = (total < 1e-250) & np.isfinite(chosen)
+    with np.errstate(divide="ignore"):
+        mass = (np.exp(start) * _over_windows(np.exp(end), pieces, max_tokens, np.add, 0.0)).sum(axis=1)
+        total = np.log(mass)
+        tiny = mass < 1e-250
         if tiny.any():
-            sums = start[tiny] + _over_windows(end[tiny], pieces[tiny], max_tokens, np.logaddexp, -np.inf)
-            sums = np.concatenate([sums, absent[tiny, None]], axis=1) - chosen[tiny, None]
-            share[tiny] = 1.0 / np.exp(sums).sum(axis=1)
-    share[~np.isfinite(chosen)] = 1.0
-    return np.minimum(share, 1.0)
+            scores = start[tiny] + _over_windows(end[tiny], pieces[tiny], max_tokens, np.logaddexp, -np.inf)
+            total[tiny] = np.logaddexp.reduce(scores, axis=1)
+    return total

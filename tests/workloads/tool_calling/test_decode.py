@@ -30,7 +30,8 @@ CASES = {
     "nothing but the empty outcome": ([-3, NO, NO, NO, NO], [-3, NO, NO, NO, NO], [0] * 5, 4, 0, 0),
     "padding after the text": ([0, 9, 0, NO, NO], [0, 0, 0, NO, NO], [0, 1, 1, 1, 1], 4, 1, 1),
     "equal spans: the earliest": ([0, 5, 5, 0, 0], [0, 5, 5, 0, 0], [0, 1, 1, 1, 1], 4, 1, 1),
-    "equal to not present: not present": ([5, 5, 0, 0, 0], [5, 5, 0, 0, 0], [0, 1, 1, 1, 1], 1, 0, 0),
+    "not present outweighs the only span": ([5.1, 5, NO, NO, NO], [5, 5, NO, NO, NO], [0, 1, 1, 1, 1], 1, 0, 0),
+    "spans together outweigh not present": ([5, 5, 5, NO, NO], [5, 5, 5, NO, NO], [0, 1, 1, 1, 1], 1, 1, 1),
     "a limit of one token": ([0, 9, 5, 0, 0], [0, 0, 9, 0, 0], [0, 1, 1, 1, 1], 1, 2, 2),
     "huge logits": ([0, 1e4, -1e4, 0, 0], [0, -1e4, 1e4, 0, 0], [0, 1, 1, 1, 1], 4, 1, 2),
 }
