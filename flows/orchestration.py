@@ -35,6 +35,7 @@ SETTINGS = {
 
 def environment(place: Place) -> dict[str, str]:
     """What Prefect reads at import, for this process and its children; a person's own settings win."""
+    (place.state / "prefect").mkdir(parents=True, exist_ok=True)  # Prefect warns where it is missing
     wanted = {
         **SETTINGS,
         "PREFECT_HOME": str(place.state / "prefect"),

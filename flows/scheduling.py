@@ -32,13 +32,12 @@ def deploy(place: Place, workload: str, dry_run: bool, show: Callable[[dict[str,
     Raises:
         EquipoiseError: E_CONFIG (78) for a cron that is none, E_PREFECT (69).
     """
-    os.environ.update(environment(place))
-    schedule = plan(place, workload, dry_run)
-    if dry_run:
-        show(schedule)
-        return 0
     make_state(place)
-    with server(place):
+    if dry_run:
+        show(plan(place, workload, dry_run))
+        return 0
+    with server(place):  # before Prefect is imported: it reads the server's address only then
+        schedule = plan(place, workload, dry_run)
         from prefect import serve
 
         from flows.deployments import cron, deployment
@@ -54,6 +53,7 @@ def deploy(place: Place, workload: str, dry_run: bool, show: Callable[[dict[str,
 
 def plan(place: Place, workload: str, dry_run: bool) -> dict[str, Any]:
     """What is scheduled, and when it comes up next (UTC)."""
+    os.environ.update(environment(place))
     from prefect.server.schemas.schedules import CronSchedule
 
     from flows.deployments import LIMIT

@@ -19,6 +19,7 @@ from typing import Any, TextIO
 from components.errors import EquipoiseError, Exit, bad_data, misconfigured, missing
 from components.files import write_atomically
 from flows.state import Place, make_state
+from flows.terminal import reader
 
 HOST = "127.0.0.1"
 TOGETHER = 256  # requests answered at once: memory stays the same however long the file is
@@ -71,7 +72,8 @@ def predict(
             listed = list(answers)
             return {"workload": workload, "version": chosen, "n": len(listed), "predictions": listed}
         else:
-            write(stdout.buffer if isinstance(stdout, io.TextIOWrapper) else stdout)
+            with reader():
+                write(stdout.buffer if isinstance(stdout, io.TextIOWrapper) else stdout)
     return {"workload": workload, "version": chosen, "n": count, "output": str(target) if target else None}
 
 

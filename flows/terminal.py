@@ -6,7 +6,8 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from components.errors import EquipoiseError, one_line
@@ -31,9 +32,22 @@ def answers() -> TextIO:
 def emit(document: Any, as_json: bool, text: Callable[[Any], str]) -> None:
     """Writes a verb's result: the document itself, or what `text` makes of it."""
     out = answers()
-    out.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) if as_json else text(document))
-    out.write("\n")
-    out.flush()
+    with reader():
+        out.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) if as_json else text(document))
+        out.write("\n")
+        out.flush()
+
+
+@contextmanager
+def reader() -> Iterator[None]:
+    """Ends the command quietly when nobody reads its answer any more (`| head`)."""
+    from typer.exceptions import Exit
+
+    try:
+        yield
+    except BrokenPipeError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), answers().fileno())  # or the flush at exit would complain
+        raise Exit(BROKEN_PIPE) from error
 
 
 def say(line: str) -> None:
@@ -66,9 +80,6 @@ def guarded(command: Callable[[], int | None], arguments: Sequence[str]) -> int:
             as_json,
             debug,
         )
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), answers().fileno())  # nobody reads: keep the flush at exit quiet
-        return BROKEN_PIPE
     except Exception as error:
         what = one_line(f"{type(error).__name__}: {error}")[:300].rstrip(".")
         line = f"E_INTERNAL {' '.join(arguments[:2])}: {what}. Run it again with --debug and report the traceback."

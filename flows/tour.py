@@ -58,8 +58,7 @@ def _twin(at: Desk) -> tuple[Desk, Path]:
     _copy_project(at.place.project, project)
     edit(project / "params.yaml", WORKLOAD, [f"training.seed={at.section.training.seed + 1}"])
     where = Place(project, at.place.state)
-    for stage in ("generate", "prepare", "train"):
-        bring_up_to_date(where, WORKLOAD, stage, at.say)
+    bring_up_to_date(where, WORKLOAD, "train", at.say)
     return replace(at, place=where, section=getattr(where.config(), WORKLOAD)), where.checkpoint(WORKLOAD)
 
 

@@ -1,0 +1,90 @@
+"""One project from nothing to a judged model by the commands: real DVC, MLflow, Prefect, ledger, training."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from components.files import sha256_tree
+from tests.flows.projects import command, real_project
+
+W = "tool_calling"
+HEAD = {"head", "metric", "difference", "low", "high", "verdict"}
+
+
+def answer(project, *arguments: str, status: tuple[int, ...] = (0,)) -> dict:
+    done = command(project, *arguments, "--json")
+    assert done.returncode in status, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.timeout(1500)
+def test_the_cycle_of_a_model(tmp_path):
+    project = real_project(tmp_path / "project")
+    first = answer(project, "retrain", W, status=(0, 10, 11))
+    assert first["decision"] in ("PROMOTE", "HOLD", "REJECT") and first["version"] == 2
+    assert all(set(head) == HEAD for head in first["heads"])
+    assert {name: stage["ran"] for name, stage in first["stages"].items()} == dict.fromkeys(
+        ("generate", "prepare", "train", "evaluate"), True
+    )
+
+    again = answer(project, "retrain", W)
+    assert (again["decision"], again["version"]) == ("UNCHANGED", 2)
+    assert not any(stage["ran"] for stage in again["stages"].values()) and again["heads"] == first["heads"]
+
+    standing = answer(project, "status")[W]
+    assert standing["champion"]["version"] == first["champion"] and standing["champion"]["run_id"]
+    told = answer(project, "history", W, "--verify")
+    assert [e["event"] for e in told["events"][:3]] == ["register", "promote", "register"]
+    assert told["verified"]["events"] == len(told["events"])
+
+    evaluated = answer(project, "evaluate", W)
+    assert set(evaluated) == {"workload", "split", "n", "metrics", "baselines"} and evaluated["split"] == "test"
+
+    check_answers(project)
+    check_rollback(project, first["champion"])
+    check_shell_gives_the_same_bytes(project)
+
+
+def check_answers(project):
+    """predict streams: two good lines give two answers, a bad line gives none and leaves no file."""
+    tool = {"name": "clock.set", "description": "Sets an alarm", "parameters": {"time": "when it rings"}}
+    row = json.dumps({"tools": [tool], "history": [{"role": "user", "content": "wake me at 7:30 please"}]})
+    (project / "good.jsonl").write_text(f"{row}\n{row}\n")
+    done = command(project, "predict", W, "--input", "good.jsonl")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0 and len(lines) == 2 and lines[0] == lines[1]
+    assert {"decision", "confidence", "tool", "arguments", "slots", "intent", "steps"} <= set(lines[0])
+    (project / "bad.jsonl").write_text(f"{row}\n{{not json\n")
+    refused = command(project, "predict", W, "--input", "bad.jsonl", "--output", "out.jsonl")
+    assert refused.returncode == 65 and "bad.jsonl line 2" in refused.stderr
+    assert not (project / "out.jsonl").exists()
+
+
+def check_rollback(project, champion):
+    """With one champion only there is nothing to go back to, and the ledger says so; with two it goes back."""
+    done = command(project, "rollback", W, "--reason", "shown by a test", "--json")
+    document = json.loads(done.stdout)
+    if champion == 1:
+        assert done.returncode == 78 and document["error"]["code"] == "E_LEDGER_VERSION"
+    else:
+        assert done.returncode == 0 and document["champion"] == 1
+        assert "rollback" in answer(project, "status")[W]["alarms"][0]
+
+
+def check_shell_gives_the_same_bytes(project):
+    """`dvc repro --force` of the whole pipeline from the shell leaves lock file and folders as the flow left them."""
+    folders = ("data/raw", "data/prepared", "checkpoints", "evaluation")
+    before = {name: sha256_tree(project / name / W) for name in folders}
+    lock = (project / "dvc.lock").read_bytes()
+    path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
+    for name in folders[2:]:
+        subprocess.run(["rm", "-rf", str(project / name / W)], check=True)
+    shell = [sys.executable, "-m", "dvc", "repro", "--force"]
+    environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(shell, cwd=project, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (project / "dvc.lock").read_bytes() == lock
+    assert {name: sha256_tree(project / name / W) for name in folders} == before
