@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarfloat import ScalarFloat
 
-from components.config import Config, SafeLoader, load_config, parse_config
+from components.config import Config, SafeLoader, load_config, parse_config, read_yaml
 from components.errors import EquipoiseError, Exit, misconfigured, missing, shorten
 from components.files import write_text
 
@@ -68,6 +69,32 @@ def edit(path: Path, workload: str, assignments: Sequence[str]) -> list[Edit]:
     if edits:
         write_text(path, _text(document))
     return list(edits.values())
+
+
+def assignments_in(path: Path) -> list[str]:
+    """The values of a YAML file laid out like params.yaml, as the assignments `edit` takes; `{}` gives none.
+
+    Raises:
+        EquipoiseError: E_MISSING (66) without the file, E_CONFIG (78) when it is no mapping of plain YAML.
+    """
+    if not path.is_file():
+        hint = "Run `equipoise tune` first, or name another file"
+        raise missing("--set-file", "must name a YAML file", got=str(path), hint=hint)
+    values = read_yaml(path)
+    if not isinstance(values, Mapping):
+        hint = "Lay it out like params.yaml"
+        raise misconfigured(str(path), "must be a mapping of sections", got=type(values).__name__, hint=hint)
+    return _assignments(values, "")
+
+
+def _assignments(values: Mapping[str, Any], above: str) -> list[str]:
+    found = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found += _assignments(value, f"{above}{key}.")
+        else:
+            found.append(f"{above}{key}={json.dumps(value, ensure_ascii=False, default=str)}")
+    return found
 
 
 def relative_source(project: Path, data: str) -> str:

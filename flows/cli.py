@@ -38,6 +38,12 @@ Data = Annotated[
     str | None, typer.Option("--data", metavar="PATH", help="Raw data: a folder or an archive; kept in params.yaml.")
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Training seed; kept in params.yaml.")]
+SetFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--set-file", metavar="FILE", help="Apply a YAML file of values to params.yaml: tuned/<workload>.yaml."
+    ),
+]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:0, mps [default: the best there is].")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint (always done; said for clarity).")]
 Actor = Annotated[str | None, typer.Option("--actor", help="Who decides, for the ledger [default: you].")]
@@ -70,11 +76,17 @@ def _place(workload: str | None, state: Path | None, project: Path | None) -> An
 
 
 def _edited(
-    where: Any, workload: str, assign: list[str] | None, data: str | None, seed: int | None, device: str | None
+    where: Any,
+    workload: str,
+    assign: list[str] | None,
+    data: str | None,
+    seed: int | None,
+    device: str | None,
+    file: Path | None = None,
 ) -> None:
     from flows.edits import apply
 
-    apply(where, workload, assign or [], data, seed)
+    apply(where, workload, assign or [], data, seed, file)
     if device:
         os.environ["EQUIPOISE_DEVICE"] = device
 
@@ -101,6 +113,7 @@ def train(
     workload: Workload,
     data: Data = None,
     assign: Assign = None,
+    set_file: SetFile = None,
     seed: Seed = None,
     device: Device = None,
     resume: Resume = False,
@@ -110,7 +123,7 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Trains, or goes on from the checkpoint; prepares first where the data changed."""
-    _run_stage("train", workload, data, assign, seed, device, json, state, project)
+    _run_stage("train", workload, data, assign, seed, device, json, state, project, set_file)
 
 
 @app.command(epilog=example("equipoise evaluate tool_calling --json"))
@@ -140,9 +153,10 @@ def _run_stage(
     json: bool,
     state: Path | None,
     project: Path | None,
+    set_file: Path | None = None,
 ) -> None:
     where = _place(workload, state, project)
-    _edited(where, workload, assign, data, seed, device)
+    _edited(where, workload, assign, data, seed, device, set_file)
     from flows import present
     from flows.single import up_to
 
@@ -154,6 +168,7 @@ def retrain(
     workload: Workload,
     data: Data = None,
     assign: Assign = None,
+    set_file: SetFile = None,
     seed: Seed = None,
     device: Device = None,
     resume: Resume = False,
@@ -165,7 +180,7 @@ def retrain(
 ) -> None:
     """Prepares, trains, evaluates, registers, gates, promotes. Exit 0 promoted or nothing to do, 10 HOLD, 11 REJECT."""
     where = _place(workload, state, project)
-    _edited(where, workload, assign, data, seed, device)
+    _edited(where, workload, assign, data, seed, device, set_file)
     from flows import present
     from flows.cycle import run
 
@@ -180,6 +195,9 @@ def tune(
     candidates: Annotated[
         int | None, typer.Option("--candidates", min=1, help="Total number of candidates; a second call continues.")
     ] = None,
+    campaign: Annotated[
+        str | None, typer.Option("--campaign", metavar="NAME", help="Its name [default: a digest of data and recipe].")
+    ] = None,
     data: Data = None,
     assign: Assign = None,
     json: Json = False,
@@ -191,9 +209,9 @@ def tune(
     where = _place(workload, state, project)
     _edited(where, workload, assign, data, None, None)
     from flows import present
-    from flows.campaign import run
+    from flows.tune import run
 
-    terminal.emit(run(where, workload, candidates, terminal.say), json, present.tune)
+    terminal.emit(run(where, workload, candidates, campaign, terminal.say), json, present.tune)
 
 
 @app.command(epilog=example("equipoise predict tool_calling --input requests.jsonl --output answers.jsonl"))

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from components.config_edit import edit, relative_source
+from components.config_edit import assignments_in, edit, relative_source
 from flows.state import Place, record_edits
 from flows.terminal import say
 
 
-def apply(place: Place, workload: str, assign: Sequence[str], data: str | None, seed: int | None) -> None:
-    """Writes `--set`, `--data` and `--seed` into params.yaml, all or none; says what changed.
+def apply(
+    place: Place,
+    workload: str,
+    assign: Sequence[str],
+    data: str | None,
+    seed: int | None,
+    file: Path | None = None,
+) -> None:
+    """Writes `--set-file`, over it `--set`, `--data` and `--seed` into params.yaml, all or none; says what changed.
 
     Raises:
         EquipoiseError: E_USAGE (2), E_MISSING (66), E_CONFIG (78); params.yaml is then as it was.
     """
-    changes = list(assign)
+    changes = [*(assignments_in(file) if file is not None else ()), *assign]
     if data is not None:
         changes.append(f'{workload}.data.source="{_quoted(relative_source(place.project, data))}"')
     if seed is not None:

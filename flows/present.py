@@ -121,8 +121,23 @@ def deploy(document: Mapping[str, Any]) -> str:
 
 
 def tune(document: Mapping[str, Any]) -> str:
-    """The campaign's end."""
-    return "\n".join(f"{name}: {_value(value)}" for name, value in _flat(document).items())
+    """The campaign's end: the front beside the default, the verdict, where the rest lies."""
+    best, default = document["best"], document["default"]
+    names = list(default["objectives"])
+    shown = {each["number"]: each for each in (default, best, *document["front"])}
+    rows = [
+        [_of(number, best, default), *(_value(each["objectives"][n]) for n in names),
+         ", ".join(f"{key} {value:g}" for key, value in each["weights"].items())]
+        for number, each in sorted(shown.items())
+    ]  # fmt: skip
+    counts = f"{document['study']}: {document['candidates']} candidates, {document['cpu_seconds']:.1f} CPU s"
+    files = [f"{name}: {path}" for name, path in document["files"].items()]
+    return "\n".join([counts, *table([["candidate", *names, "weights"], *rows]), *files, f"{document['verdict']}."])
+
+
+def _of(number: int, best: Mapping[str, Any], default: Mapping[str, Any]) -> str:
+    marks = [name for name, each in (("default", default), ("best", best)) if each["number"] == number]
+    return f"{number} ({', '.join(marks)})" if marks else str(number)
 
 
 def tour(document: Mapping[str, Any]) -> str:

@@ -1,0 +1,86 @@
+"""Which numbers of the loss a campaign varies, between which ends, and how a candidate's numbers enter the recipe."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.errors import EquipoiseError, Exit, misconfigured
+
+DIGITS = 4  # of a weight: what people review is what was trained
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A number of the loss section: key `term.weight`, the ends of its log-uniform range, its default."""
+
+    key: str
+    low: float
+    high: float
+    default: float
+
+
+def knobs(name: str, section: Any) -> tuple[Knob, ...]:
+    """The numbers in section.tuning.space, in its order.
+
+    Raises:
+        EquipoiseError: E_CONFIG_KEY (78) for a key the loss does not have, with the nearest that it has; E_CONFIG (78)
+            for an empty space or a default outside of its range.
+    """
+    place, known = f"params.yaml: {name}.tuning.space", tunable(section.loss)
+    if not section.tuning.space:
+        raise misconfigured(place, "must name a weight", got="nothing", hint="Add for example decision.weight")
+    found = []
+    for key, (low, high) in section.tuning.space.items():
+        if key not in known:
+            raise _unknown(place, key, known)
+        if not low <= known[key] <= high:
+            rule = f"{key} must lie in its range [{low:g}, {high:g}], because candidate 0 is the default"
+            hint = f"Widen the range or change {name}.loss.{key}"
+            raise misconfigured(place, rule, got=known[key], hint=hint)
+        found.append(Knob(key, low, high, known[key]))
+    return tuple(found)
+
+
+def tunable(loss: Any) -> dict[str, float]:
+    """Every number of the loss section as `term.key`: weights first of all, also gamma, alpha, tau."""
+    return {
+        f"{term}.{key}": float(value)
+        for term, values in loss.model_dump(mode="json").items()
+        for key, value in values.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+
+
+def defaults(space: tuple[Knob, ...]) -> dict[str, float]:
+    return {knob.key: knob.default for knob in space}
+
+
+def rounded(space: tuple[Knob, ...], values: Mapping[str, float]) -> dict[str, float]:
+    """Suggested numbers with four digits, inside their ranges; a default stays exactly as it is."""
+    found = {}
+    for knob in space:
+        value = values[knob.key]
+        if value != knob.default:
+            value = min(max(float(f"{value:.{DIGITS}g}"), knob.low), knob.high)
+        found[knob.key] = value
+    return found
+
+
+def with_weights(section: Any, weights: Mapping[str, float]) -> Any:
+    """The section as a candidate trains it: its weights, and as many epochs as section.tuning gives a candidate."""
+    values = section.model_dump(mode="json")
+    for key, value in weights.items():
+        term, _, name = key.partition(".")
+        values["loss"][term][name] = value
+    values["training"]["epochs"] = section.tuning.epochs
+    return type(section).model_validate(values)
+
+
+def _unknown(place: str, key: str, known: Mapping[str, float]) -> EquipoiseError:
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+    hint = f"Did you mean `{nearest[0]}`?" if nearest else f"Known: {', '.join(sorted(known))}"
+    return EquipoiseError("CONFIG_KEY", place, "no such number in the loss", got=key, hint=hint,
+                          exit_code=Exit.CONFIGURATION)  # fmt: skip

@@ -1,0 +1,98 @@
+"""One candidate: trained in a folder of its own, from its checkpoint where there is one, and what came out of it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.errors import misconfigured
+from components.training.loop import train
+from components.workload import Workload
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A finished candidate.
+
+    Attributes:
+        number: of its trial in the study; 0 has the default weights.
+        weights: key -> value of every number in the space.
+        objectives: name -> value on validation, higher is better; empty when training failed.
+        metrics: all validation metrics of the best epoch.
+        terms: the loss terms as the training last reported them.
+        cpu_seconds: of the attempts that came to an end; what a kill cut off is not known.
+        failure: why training failed, or None.
+    """
+
+    number: int
+    weights: Mapping[str, float]
+    objectives: Mapping[str, float]
+    metrics: Mapping[str, float]
+    terms: Mapping[str, Any]
+    steps: int
+    cpu_seconds: float
+    failure: str | None = None
+
+    @property
+    def mean(self) -> float:
+        return sum(self.objectives.values()) / len(self.objectives)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training a candidate gave: validation metrics of its best epoch, last report of the terms, steps."""
+
+    metrics: dict[str, float]
+    terms: dict[str, Any]
+    steps: int
+    fingerprint: str
+
+
+def run_trial(workload: Workload, section: Any, prepared: Path, folder: Path, device: str | None) -> Trained:
+    """Trains a candidate to its end, or takes up the result where an earlier call had finished training.
+
+    Raises:
+        TrainingInterrupted: on ctrl-C, after the state was saved.
+        EquipoiseError: what training reports; E_NONFINITE (65) is the candidate's own failure.
+    """
+    summary = train(workload, section, prepared, folder, device=device)
+    return Trained(summary["metrics"], last_terms(folder / "curves.jsonl"), summary["steps"], summary["fingerprint"])
+
+
+def objectives_of(name: str, metrics: Mapping[str, float], objectives: Sequence[str]) -> dict[str, float]:
+    """The objectives among the validation metrics.
+
+    Raises:
+        EquipoiseError: E_CONFIG_KEY (78) for one that validation does not give, with the nearest.
+    """
+    for wanted in objectives:
+        if wanted not in metrics:
+            nearest = difflib.get_close_matches(wanted, metrics, n=1, cutoff=0.4)
+            hint = f"Did you mean `{nearest[0]}`?" if nearest else f"Known: {', '.join(sorted(metrics))}"
+            place = f"params.yaml: {name}.tuning.objectives"
+            raise misconfigured(place, "no such validation metric", got=wanted, hint=hint, code="CONFIG_KEY")
+    return {wanted: metrics[wanted] for wanted in objectives}
+
+
+def last_terms(curves: Path) -> dict[str, Any]:
+    """The loss terms of the last report in curves.jsonl; empty where training was too short for a report."""
+    found: dict[str, Any] = {}
+    with curves.open(encoding="utf-8") as lines:
+        for line in lines:
+            found = json.loads(line).get("terms", found)
+    return found
+
+
+class Stopwatch:
+    """CPU seconds of this process since it was made."""
+
+    def __init__(self) -> None:
+        self._began = time.process_time()
+
+    def seconds(self) -> float:
+        return round(time.process_time() - self._began, 3)

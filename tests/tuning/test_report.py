@@ -1,0 +1,107 @@
+"""What a campaign writes: a table, and a difference that goes into params.yaml as it stands."""
+
+import shutil
+
+import pytest
+
+from components.config import load_config
+from components.config_edit import assignments_in, edit
+from components.errors import EquipoiseError
+from components.tuning.report import difference_text, table
+from components.tuning.space import Knob
+from components.tuning.trial import Candidate
+from components.tuning.verdict import Compared
+from flows.edits import apply
+from flows.state import Place
+from tests.flows.projects import ROOT
+from tests.tuning.test_pareto import campaign_of, candidate
+
+SPACE = (Knob("decision.weight", 0.25, 4.0, 1.0), Knob("q.weight", 1e-6, 1.0, 0.5), Knob("tool.weight", 0.2, 4.0, 1.0))
+SCORES = {"x/acc": 0.5, "y/acc": 0.25}
+
+
+@pytest.fixture
+def project(tmp_path):
+    shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+    return tmp_path
+
+
+def chosen(**weights):
+    return Candidate(3, weights, {"x/acc": 0.75, "y/acc": 0.5}, {}, {}, 1, 2.0)
+
+
+def written(project, weights):
+    campaign = campaign_of([candidate(0, SCORES)])
+    campaign = type(campaign)(campaign.name, campaign.folder, "", SPACE, campaign.objectives, campaign.candidates)
+    text = difference_text("tool_calling", campaign, chosen(**weights), candidate(0, SCORES), "better: see")
+    path = project / "tuned" / "tool_calling.yaml"
+    path.parent.mkdir()
+    path.write_text(text)
+    return path
+
+
+def test_the_difference_holds_changed_keys_only_and_applies_cleanly(project):
+    weights = {"decision.weight": 2.125, "q.weight": 1e-05, "tool.weight": 1.0}
+    path = written(project, weights)
+    assert [line.partition("=")[0] for line in assignments_in(path)] == [
+        "tool_calling.loss.decision.weight",
+        "tool_calling.loss.q.weight",
+    ]
+    assert "weight: 2.125  # default 1" in path.read_text() and "# x/acc" in path.read_text()
+    before = (project / "params.yaml").read_text().splitlines()
+    edits = edit(project / "params.yaml", "tool_calling", assignments_in(path))
+    after = (project / "params.yaml").read_text().splitlines()
+    assert [(e.key, e.before, e.after) for e in edits] == [
+        ("tool_calling.loss.decision.weight", 1.0, 2.125),
+        ("tool_calling.loss.q.weight", 0.5, 1e-05),
+    ]
+    assert len(before) == len(after) and sum(a != b for a, b in zip(before, after, strict=True)) == 2
+    assert load_config(project / "params.yaml").tool_calling.loss.q.weight == 1e-05
+
+
+def test_the_defaults_are_an_empty_difference(project):
+    path = written(project, {"decision.weight": 1.0, "q.weight": 0.5, "tool.weight": 1.0})
+    assert assignments_in(path) == []
+
+
+def test_a_set_on_the_command_line_stands_over_the_file(project):
+    path = written(project, {"decision.weight": 2.125, "q.weight": 0.25, "tool.weight": 1.0})
+    place = Place(project, project / ".equipoise")
+    apply(place, "tool_calling", ["loss.q.weight=0.75"], None, None, path)
+    loss = place.config().tool_calling.loss
+    assert (loss.decision.weight, loss.q.weight) == (2.125, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "status"),
+    [
+        (None, "E_MISSING", 66),
+        ("[1, 2]", "E_CONFIG", 78),
+        ("a: [", "E_CONFIG", 78),
+        ("tool_calling: {loss: {decison: {weight: 1.0}}}", "E_CONFIG_KEY", 78),
+        ("tool_calling: {loss: {decision: {weight: -1.0}}}", "E_CONFIG", 78),
+    ],
+)
+def test_a_file_that_does_not_fit_changes_nothing(project, text, code, status):
+    path, before = project / "other.yaml", (project / "params.yaml").read_bytes()
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(EquipoiseError) as refused:
+        apply(Place(project, project / ".equipoise"), "tool_calling", [], None, None, path)
+    assert (refused.value.code, int(refused.value.exit_code)) == (code, status)
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_the_table_has_every_candidate_and_marks_default_front_and_failures():
+    failed = candidate(1, {}, weight=0.3, failure="E_NONFINITE loss")
+    campaign = campaign_of([candidate(0, SCORES), failed, candidate(2, {"x/acc": 0.5, "y/acc": 0.3}, weight=2.5)])
+    document = {
+        "verdict": "within noise: x", "best": {"number": 2}, "front": [{"number": 2}],
+        "importances": {"a.weight": {"x/acc": None, "y/acc": 0.5}},
+    }  # fmt: skip
+    text = "\n".join(table(campaign, document, [Compared("x/acc", 0.0, None), Compared("y/acc", 0.05, 0.1)]))
+    assert "Within noise: x." in text
+    assert "| 0 | 1 | 0.5000 | 0.2500 | 0.0 | default |" in text
+    assert "| 1 | 0.3 |  |  | 0.0 | failed |" in text
+    assert "| 2 | 2.5 | 0.5000 | 0.3000 | 0.0 | front |" in text
+    assert "| y/acc | +0.0500 | 0.1000 |" in text and "| a.weight |  | 0.5000 |" in text

@@ -1,0 +1,83 @@
+"""`equipoise tune` as a person runs it: one document on stdout, a second call continues, MLflow has each run once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from components.config_edit import edit
+from components.registry import tracking
+from tests.flows.projects import command, real_project
+
+SMALL = (
+    "data.embedded_conversations=30",
+    "data.window=128",
+    "training.compile=false",
+    "training.checkpoint_every=1",
+    "tuning.epochs=1",
+)
+TUNE = ("tune", "tool_calling", "--candidates", "2", "--json")
+
+
+def killed_in_a_candidate(project):
+    """Starts the command and kills it as soon as it says that the second candidate is under way."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", *TUNE], cwd=project, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    seen = []
+    for line in child.stderr:
+        seen.append(line)
+        if line.startswith("candidate 1 of 2"):
+            os.kill(child.pid, signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL, "".join(seen[-5:])
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """A project whose campaign of two was killed in its second candidate and then run to its end."""
+    project = real_project(tmp_path_factory.mktemp("tune") / "project")
+    edit(project / "params.yaml", "tool_calling", SMALL)
+    killed_in_a_candidate(project)
+    return project, command(project, *TUNE)
+
+
+def test_one_document_on_stdout(tuned):
+    project, done = tuned
+    assert done.returncode == 0, done.stderr[-2000:]
+    document = json.loads(done.stdout)
+    assert {"best", "default", "verdict", "front", "cpu_seconds", "pruned"} <= set(document)
+    assert document["candidates"] == 2 and document["default"]["number"] == 0 and document["pruned"] == 0
+    assert set(document["default"]["objectives"]) == {"decision/accuracy", "tool/accuracy", "arguments/exact_match"}
+    assert "candidate 1 of 2" in done.stderr and "candidate 0 of" not in done.stderr, "candidate 0 was done already"
+    assert all(os.path.isfile(path) for path in document["files"].values())
+    assert document["study"].startswith("equipoise/tool_calling/")
+
+
+def test_mlflow_has_a_parent_and_each_candidate_once(tuned):
+    project, done = tuned
+    store = tracking.open_store(project / ".equipoise", "equipoise")
+    client, parent = tracking.client(store), json.loads(done.stdout)["run_id"]
+    runs = client.search_runs([tracking.experiment_id(store, "tune")])
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent]
+    assert len(runs) == 3 and sorted(run.data.tags["candidate"] for run in children) == ["0", "1"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert all("validation/decision/accuracy" in run.data.metrics for run in children)
+    assert all("loss.decision.weight" in run.data.params for run in children)
+    names = {each.path for each in client.list_artifacts(parent)}
+    assert {"pareto.png", "report.md", "result.json", "tool_calling.yaml"} <= names
+
+
+def test_a_misspelled_weight_is_one_line_and_78(tuned):
+    project, _ = tuned
+    params = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(params.replace("q.weight: [", "qq.weight: ["))
+    try:
+        done = command(project, *TUNE)
+    finally:
+        (project / "params.yaml").write_text(params)
+    assert done.returncode == 78 and json.loads(done.stdout)["error"]["code"] == "E_CONFIG_KEY"
+    assert "Did you mean `q.weight`?" in done.stderr.splitlines()[-1]
