@@ -63,7 +63,7 @@ def to_found_span(
     start: int,
     end: int,
     confidence: float,
-    tokens: tuple[Sequence[int], Sequence[int], Sequence[int]],
+    tokens: Sequence[Sequence[int] | NDArray[np.integer]],
     history: Sequence[Message],
     first_message: int = 0,
 ) -> FoundSpan | None:

@@ -99,7 +99,7 @@ class Prediction:
     Rendering for users hides tool and arguments when the decision is direct_answer.
     """
 
-    decision_probability: float            # of tool_call
+    decision_probability: float  # of tool_call
     tool: str | None
     tool_confidence: float
     intent: str | None

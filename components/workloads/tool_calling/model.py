@@ -45,8 +45,8 @@ class ElementEncoder(nn.Module):
         self.by_class = settings.heads == "ids"
         self.kind = nn.Embedding(KINDS, width)
         if self.by_class:
-            counts = (sizes.tool_classes, sizes.slot_classes, sizes.intent_classes)
-            self.classes = nn.ModuleList(nn.Embedding(count + 1, width) for count in counts)
+            self.class_counts = [count + 1 for count in (sizes.tool_classes, sizes.slot_classes, sizes.intent_classes)]
+            self.classes = nn.ModuleList(nn.Embedding(count, width) for count in self.class_counts)
         else:
             self.embedding = embedding
             self.importance = nn.Linear(width, 1)
@@ -55,9 +55,8 @@ class ElementEncoder(nn.Module):
     def forward(self, tokens: Tensor, kinds: Tensor, classes: Tensor) -> Tensor:
         """tokens [U, W] (0 pads), kinds [U], classes [U] (-1 unseen) -> vectors [U, D]."""
         if self.by_class:
-            vectors = torch.stack(
-                [table(classes.clamp(min=-1, max=table.num_embeddings - 2) + 1) for table in self.classes]
-            )
+            numbers = [classes.clamp(min=-1, max=size - 2) + 1 for size in self.class_counts]
+            vectors = torch.stack([table(number) for table, number in zip(self.classes, numbers, strict=True)])
             return normalise(vectors[kinds, torch.arange(len(kinds), device=kinds.device)] + self.kind(kinds))
         words = self.embedding(tokens)
         scores = self.importance(words).squeeze(-1).masked_fill(tokens == 0, float("-inf"))
@@ -97,6 +96,9 @@ class Pointer(nn.Module):
 
 class TinyRecursiveModel(nn.Module):
     """Embedding, one small network applied recursively, and a head per question asked of a decision."""
+
+    answer_start: Tensor
+    latent_start: Tensor
 
     def __init__(self, settings: ToolCallingModel, sizes: Sizes) -> None:
         super().__init__()
@@ -313,7 +315,8 @@ def sizes_of(section: ToolCallingConfig, prepared: Path) -> Sizes:
     """Vocabulary and class counts from the prepared data's element table."""
     table = json.loads((prepared / "elements" / "elements.json").read_text("utf-8"))
     classes = [1 + max((e["vocabulary"] for e in table if e["kind"] == kind), default=-1) for kind in range(KINDS)]
-    return Sizes(section.data.vocabulary, *classes, section.data.max_tool_args)
+    tools, slots, intents = classes
+    return Sizes(section.data.vocabulary, tools, slots, intents, section.data.max_tool_args)
 
 
 def build(section: ToolCallingConfig, prepared: Path) -> TinyRecursiveModel:

@@ -17,6 +17,7 @@ from components.config import ToolCallingConfig, ToolCallingData, ToolCallingMod
 from components.data.buckets import in_order
 from components.data.tokenizer import TextTokenizer, load_tokenizer
 from components.errors import bad_data, missing
+from components.files import sha256_file
 from components.losses.contract import Batch
 from components.workloads.tool_calling.batches import collate
 from components.workloads.tool_calling.decode import decode_spans, to_found_span
@@ -146,7 +147,7 @@ class TrmPredictor:
             flat = int(order[offsets[row] + int(query[i])])
             sample = int(owners[flat])
             low, high = int(rows.row_offsets[row]), int(rows.row_offsets[row + 1])
-            tokens = (rows.turns[low:high], rows.starts[low:high], rows.ends[low:high])
+            tokens = tuple(part[low:high] for part in (rows.turns, rows.starts, rows.ends))
             span = to_found_span(
                 int(firsts[i]),
                 int(lasts[i]),
@@ -200,7 +201,8 @@ def load(folder: Path) -> TrmPredictor:
     """The predictor of a trained model's folder.
 
     Raises:
-        EquipoiseError: E_MISSING (66) without a file, E_DATA (65) when the description is not one of a model.
+        EquipoiseError: E_MISSING (66) without a file, E_DATA (65) when the description is not one of a model, E_MODEL
+            (65) when a file is not the one that was trained.
     """
     for file in ("model.json", "model.safetensors", "tokenizer.json", VOCABULARY):
         if not (folder / file).is_file():
@@ -212,12 +214,23 @@ def load(folder: Path) -> TrmPredictor:
         settings = ToolCallingModel.model_validate(facts["section"]["model"])
         data = ToolCallingData.model_validate(facts["section"]["data"])
         batch_tokens = int(facts["section"]["training"]["batch_tokens"])
+        digests = {str(name): str(digest) for name, digest in facts["files"].items()}
         vocabulary = json.loads((folder / VOCABULARY).read_text("utf-8"))
     except (ValueError, KeyError, TypeError) as error:
         raise bad_data(
             str(folder / "model.json"), "must describe a model", got=str(error), hint="Train the model again"
         ) from error
-    sizes = Sizes(data.vocabulary, *(len(vocabulary[kind]) for kind in ("tool", "slot", "intent")), data.max_tool_args)
+    for file, digest in digests.items():
+        if sha256_file(folder / file) != digest:
+            raise bad_data(
+                str(folder / file),
+                "must have the SHA-256 that model.json names",
+                got="another one",
+                hint="The file was changed or damaged: train again or load another version",
+                code="MODEL",
+            )
+    tools, slots, intents = (len(vocabulary[kind]) for kind in ("tool", "slot", "intent"))
+    sizes = Sizes(data.vocabulary, tools, slots, intents, data.max_tool_args)
     model = TinyRecursiveModel(settings, sizes)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     model.eval()
