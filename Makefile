@@ -49,7 +49,7 @@ bench-fast: setup
 	@for name in $(BENCH_FAST); do OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 ui: setup
-	@$(BIN)/python -m flows.pages
+	@EQUIPOISE_STATE="$(STATE)" $(BIN)/python -m flows.pages
 
 clean:
 	@rm -rf .equipoise data checkpoints evaluation tuned .pytest_cache .ruff_cache .hypothesis .dvc/tmp .dvc/cache

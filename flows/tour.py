@@ -2,49 +2,127 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from components.config_edit import edit
+from components.errors import EquipoiseError, Exit
+from components.files import sha256_file, write_json
 from flows import provenance
 from flows.cycle import run as retrain
 from flows.judging import Outcome, decide
 from flows.present import heads
 from flows.promote import roll_back
 from flows.registration import Desk, desk, register_folder
-from flows.stages import bring_up_to_date
-from flows.state import Place
+from flows.single import up_to
+from flows.state import Place, make_state
 
 WORKLOAD = "tool_calling"
 WEIGHTS = "model.safetensors"
 DAMAGED = "decision"  # parameters whose name says so are turned around
+RECIPE = (  # smaller than what ships, so that two trainings fit into a minute on two cores
+    "data.vocabulary=1000",
+    "model.width=64",
+    "model.layers=1",
+    "model.latent_updates=1",
+    "model.dropout=0",
+    "training.batch_tokens=2000",
+    "training.learning_rate=4e-3",
+    "training.ema=0.98",
+    "training.epochs=8",
+    "training.patience=8",
+    "training.compile=false",
+    "training.threads=1",
+)
 Say = Callable[[str], object]
 
 
 def run(place: Place, say: Say) -> dict[str, Any]:
-    """First champion, promotion, a twin, a damaged model, a rollback: {steps, page}."""
+    """First champion, promotion, a twin, a damaged model, a rollback: {steps, digests, events, seconds, page}.
+
+    Works in a project of its own in the state folder, made anew each time, and leaves the caller's project alone.
+    """
     began = time.monotonic()
+    make_state(place)
+    where = _fresh_project(place)
     say("1/4 retrain: prepare, train, evaluate, first champion, gate")
-    first = retrain(place, WORKLOAD, None, say)
-    with desk(place, WORKLOAD, None, say) as at:
+    up_to(where, WORKLOAD, "prepare", say)
+    with _twin_in_training(where) as twin_folder:
+        first = retrain(where, WORKLOAD, None, say)
         say("2/4 a twin: the same recipe from another seed")
-        twin = _judged(at, _twin(at), "a twin from another seed")
+        twin_place = twin_folder()
+    with desk(where, WORKLOAD, None, say) as at:
+        maker = replace(at, place=twin_place, section=getattr(twin_place.config(), WORKLOAD))
+        twin = _judged(at, (maker, twin_place.checkpoint(WORKLOAD)), "a twin from another seed")
         say("3/4 a damaged model: the decision head turned around")
         damaged = _judged(at, (at, _damaged(at)), "its decision head was damaged on purpose")
         say("4/4 rollback")
-        back = _rolled_back(place, at, say)
+        back = _rolled_back(where, at, say)
         digests = {
-            "dataset": provenance.data_digest(place, WORKLOAD),
-            "checkpoint": provenance.candidate_digest(place, WORKLOAD),
+            "dataset": provenance.data_digest(where, WORKLOAD),
+            "checkpoint": provenance.candidate_digest(where, WORKLOAD),
         }
         ledger = at.ledger.verify()
     steps = {"retrain": first, "twin": _document(twin), "damaged": _document(damaged), "rollback": back}
     facts = {"digests": digests, "events": ledger.events, "seconds": round(time.monotonic() - began, 1)}
-    return {"steps": steps, **facts, "page": page(place, steps, facts)}
+    return {"steps": steps, **facts, "page": page(where, steps, facts)}
+
+
+def _fresh_project(place: Place) -> Place:
+    folder = place.state / "tour"
+    shutil.rmtree(folder, ignore_errors=True)
+    _copy_project(place.project, folder, ("params.yaml", "dvc.yaml", ".dvcignore"), ("components",))
+    edit(folder / "params.yaml", WORKLOAD, [f"data.source=data/raw/{WORKLOAD}", *RECIPE])
+    return Place(folder, folder / ".equipoise")
+
+
+def _copy_project(source: Path, target: Path, files: tuple[str, ...], folders: tuple[str, ...]) -> None:
+    """What a project's stages need: parameters, stages, code and, for a twin, the prepared data."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in files:
+        shutil.copyfile(source / name, target / name)
+    for name in folders:
+        shutil.copytree(source / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+@contextmanager
+def _twin_in_training(where: Place) -> Iterator[Callable[[], Place]]:
+    """Trains the same recipe with the next seed beside the block, in a project of its own on the same prepared data.
+
+    Yields a function that waits for the training and returns the twin's place.
+    """
+    project = where.state / "twin"
+    data = (f"data/raw/{WORKLOAD}", f"data/prepared/{WORKLOAD}")
+    _copy_project(where.project, project, ("params.yaml", "dvc.yaml", "dvc.lock", ".dvcignore"), ("components", *data))
+    twin = Place(project, where.state)
+    seed = getattr(twin.config(), WORKLOAD).training.seed + 1
+    edit(twin.params, WORKLOAD, [f"training.seed={seed}"])
+    command = [sys.executable, "-m", "components.stage", "train", WORKLOAD]
+    child = subprocess.Popen(command, cwd=project, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def trained() -> Place:
+        _, errors = child.communicate()
+        if child.returncode:
+            last = (errors.strip().splitlines() or ["no message"])[-1]
+            rule, hint = "must train to its end", "Run the same command again"
+            raise EquipoiseError("TOUR", "twin", rule, got=last, hint=hint, exit_code=Exit.CONFIGURATION)
+        return twin
+
+    try:
+        yield trained
+    finally:
+        if child.poll() is None:
+            child.terminate()
+            child.communicate()
 
 
 def _judged(at: Desk, made: tuple[Desk, Path], name: str) -> Outcome:
@@ -52,36 +130,19 @@ def _judged(at: Desk, made: tuple[Desk, Path], name: str) -> Outcome:
     return decide(at, register_folder(maker, folder, name), reason=name)
 
 
-def _twin(at: Desk) -> tuple[Desk, Path]:
-    """Trains the same recipe with the next seed in a project of its own, on the same prepared data."""
-    project = at.place.state / "tour" / "twin"
-    _copy_project(at.place.project, project)
-    edit(project / "params.yaml", WORKLOAD, [f"training.seed={at.section.training.seed + 1}"])
-    where = Place(project, at.place.state)
-    bring_up_to_date(where, WORKLOAD, "train", at.say)
-    return replace(at, place=where, section=getattr(where.config(), WORKLOAD)), where.checkpoint(WORKLOAD)
-
-
-def _copy_project(source: Path, target: Path) -> None:
-    """What a project's stages need: parameters, stages and code; the prepared data comes along, not made again."""
-    target.mkdir(parents=True, exist_ok=True)
-    for name in ("params.yaml", "dvc.yaml", "dvc.lock", ".dvcignore"):
-        shutil.copyfile(source / name, target / name)
-    skip = shutil.ignore_patterns("__pycache__")
-    for name in ("components", f"data/raw/{WORKLOAD}", f"data/prepared/{WORKLOAD}"):
-        shutil.copytree(source / name, target / name, ignore=skip, dirs_exist_ok=True)
-
-
 def _damaged(at: Desk) -> Path:
     """A copy of the checkpoint whose decision head says the opposite."""
     from safetensors.torch import load_file, save_file
 
-    folder = at.place.state / "tour" / "damaged"
+    folder = at.place.state / "damaged"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(at.place.checkpoint(WORKLOAD), folder, ignore=shutil.ignore_patterns("resume", "curves.jsonl"))
     weights = load_file(folder / WEIGHTS)
     turned = {name: (-tensor if DAMAGED in name else tensor).contiguous() for name, tensor in weights.items()}
     save_file(turned, folder / WEIGHTS)
+    card = json.loads((folder / "model.json").read_text("utf-8"))
+    card["files"][WEIGHTS] = sha256_file(folder / WEIGHTS)
+    write_json(folder / "model.json", card)
     return folder
 
 
@@ -98,7 +159,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
 def page(place: Place, steps: dict[str, Any], facts: dict[str, Any]) -> str:
     """The closing page: what happened, in words a newcomer understands."""
     first, back, digests = steps["retrain"], steps["rollback"], facts["digests"]
-    shown = place.state.name if place.state.parent == place.project else str(place.state)
+    shown = os.path.relpath(place.project)
     return "\n".join(
         [
             "",
@@ -116,9 +177,11 @@ def page(place: Place, steps: dict[str, Any], facts: dict[str, Any]) -> str:
             "",
             f"The ledger holds {facts['events']} events and is whole. All of it took {facts['seconds']:.0f} s.",
             "",
-            f"pictures    evaluation/{WORKLOAD}/reliability.png, {shown}/gates/{WORKLOAD}/*.png",
-            "pages       make ui   (MLflow on port 5000, Prefect on port 4200, this machine only)",
-            f"next        .venv/bin/equipoise status, .venv/bin/equipoise history {WORKLOAD},",
+            f"project     {shown}, with its own params.yaml: a smaller recipe than the one that ships",
+            f"pictures    {shown}/evaluation/{WORKLOAD}/*.png, {shown}/.equipoise/gates/{WORKLOAD}/*.png",
+            f"pages       make ui STATE={shown}/.equipoise   (MLflow on port 5000, Prefect on 4200)",
+            f"next        .venv/bin/equipoise status --project {shown}",
+            f"            .venv/bin/equipoise history {WORKLOAD} --project {shown}",
             f"            .venv/bin/equipoise retrain {WORKLOAD} --data YOUR_DIALOGUES",
         ]
     )
