@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from components.losses.contract import Masked
-from components.losses.gradients import gradient_only_where
 from components.losses.precision import full
 
 
@@ -25,8 +25,8 @@ def class_ce(logits: Tensor, labels: Tensor, ignore: int = -1) -> Masked:
     valid = labels != ignore
     if not logits.shape[-1]:
         return Masked(logits.sum(-1), valid.expand(logits.shape[:-1]))
-    # An unlabelled row may have no allowed class, hence no softmax: what is NaN there ends here.
-    logits = gradient_only_where(logits, valid.unsqueeze(-1))
+    # An unlabelled row may have no allowed class, hence no softmax: uniform instead, it never turns into NaN.
+    logits = torch.where(valid.unsqueeze(-1), logits, 0.0)
     labels = labels.expand(logits.shape[:-1])
     values = functional.cross_entropy(
         logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), reduction="none", ignore_index=ignore

@@ -1,4 +1,4 @@
-"""Two small bridges to autograd: a slope known in closed form, and a gradient that ends where there is no label."""
+"""A bridge to autograd for formulas whose derivative is known in closed form."""
 
 from __future__ import annotations
 
@@ -18,11 +18,6 @@ def with_slope(x: Tensor, values: Tensor, slope: Tensor) -> Tensor:
     return _WithSlope.apply(x, values, slope)  # pyright: ignore[reportReturnType]
 
 
-def gradient_only_where(x: Tensor, valid: Tensor) -> Tensor:
-    """x itself; its gradient is exactly 0 where `valid` is False, also where it would be NaN (a row of only -inf)."""
-    return _GradientOnlyWhere.apply(x, valid)  # pyright: ignore[reportReturnType]
-
-
 class _WithSlope(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, values: Tensor, slope: Tensor) -> Tensor:
@@ -34,16 +29,3 @@ class _WithSlope(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (slope,) = ctx.saved_tensors
         return gradient * slope, None, None
-
-
-class _GradientOnlyWhere(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, valid: Tensor) -> Tensor:
-        ctx.save_for_backward(valid)
-        return x.view_as(x)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (valid,) = ctx.saved_tensors
-        return torch.where(valid, gradient, 0.0), None
