@@ -12,6 +12,7 @@ from typing import Any
 from components.errors import EquipoiseError, Exit
 from components.files import write_json
 from components.registry import tracking
+from components.tuning.space import knobs
 from flows import provenance
 from flows.stages import bring_up_to_date, needed
 from flows.state import Place, exclusive, make_state
@@ -31,6 +32,7 @@ def run(place: Place, name: str, total: int | None, campaign_name: str | None, s
     if campaign_name is not None and not NAME.fullmatch(campaign_name):
         raise EquipoiseError("USAGE", "--campaign", "must be lower-case letters, digits, . _ and -", got=campaign_name,
                              hint="Choose another name", exit_code=Exit.USAGE)  # fmt: skip
+    knobs(name, getattr(place.config(), name))  # a misspelled weight is said before anything is prepared
     make_state(place)
     with exclusive(place, name):
         stages = needed(place, name)
@@ -40,12 +42,11 @@ def run(place: Place, name: str, total: int | None, campaign_name: str | None, s
 
 
 def _campaign(place: Place, name: str, total: int | None, campaign_name: str | None, say: Say) -> dict[str, Any]:
-    from components.tuning import campaign, report, space
+    from components.tuning import campaign, report
     from components.workload import workload
 
     config = place.config()
     section, record = getattr(config, name), workload(name)
-    space.knobs(name, section)
     store = tracking.open_store(place.state, config.project)
     tracking.close_orphans(store)  # also: a store that does not answer is noticed before hours of training
     prepared = place.prepared(name)

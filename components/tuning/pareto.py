@@ -71,6 +71,7 @@ def draw(campaign: Campaign, chosen: Candidate, path: Path) -> None:
         horizontal = points[across] if across else [each.number for each in done]
         _panel(axes, horizontal, points[up], done, kept, chosen)
         axes.set(xlabel=across or "candidate", ylabel=up)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     figure.suptitle(f"{campaign.name}: {len(done)} candidates, one seed each")
     write_atomically(path, lambda handle: figure.savefig(handle, format="png", dpi=110))
 
@@ -88,4 +89,3 @@ def _panel(axes: Any, x: Sequence[float], y: Sequence[float], done: Sequence[Can
         axes.scatter([x[i] for i in indices], [y[i] for i in indices], label=label, **style)
     for i, each in enumerate(done):
         axes.annotate(str(each.number), (x[i], y[i]), textcoords="offset points", xytext=(5, 4), fontsize=8)
-    axes.legend(fontsize=8)

@@ -103,7 +103,7 @@ def test_an_objective_validation_does_not_give_names_the_nearest(prepared, tmp_p
     assert (code, status) == ("E_CONFIG_KEY", 78) and "`above/accuracy`" in text
 
 
-def test_a_diverging_candidate_fails_and_counts_but_a_diverging_default_stops_the_campaign(prepared, tmp_path):
+def test_a_diverging_candidate_fails_counts_and_stops_nobody_else(prepared, tmp_path):
     huge = section(space={"above.weight": [1.0, 1e38], "size.weight": [0.5, 1e38]})
     found = campaign(prepared, tmp_path, 4, huge)
     failed = [each for each in found.candidates if each.failure]

@@ -46,7 +46,7 @@ def tuned(tmp_path_factory):
 
 
 def test_one_document_on_stdout(tuned):
-    project, done = tuned
+    _, done = tuned
     assert done.returncode == 0, done.stderr[-2000:]
     document = json.loads(done.stdout)
     assert {"best", "default", "verdict", "front", "cpu_seconds", "pruned"} <= set(document)
@@ -61,6 +61,8 @@ def test_mlflow_has_a_parent_and_each_candidate_once(tuned):
     project, done = tuned
     store = tracking.open_store(project / ".equipoise", "equipoise")
     client, parent = tracking.client(store), json.loads(done.stdout)["run_id"]
+    again = command(project, *TUNE)
+    assert json.loads(again.stdout) == json.loads(done.stdout), "nothing left to do: the same answer"
     runs = client.search_runs([tracking.experiment_id(store, "tune")])
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent]
     assert len(runs) == 3 and sorted(run.data.tags["candidate"] for run in children) == ["0", "1"]
