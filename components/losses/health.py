@@ -61,15 +61,19 @@ def stuck(term: str, at: float, within: float, causes: tuple[str, ...], remedies
     return rule
 
 
-def unlabelled(causes: tuple[str, ...], remedies: tuple[str, ...]) -> Rule:
-    """A weighted term saw no valid value for a whole epoch. (A line without "weight" counts as weighted.)"""
+def unlabelled(causes: tuple[str, ...], remedies: tuple[str, ...], optional: tuple[str, ...] = ()) -> Rule:
+    """A weighted term saw no valid value for a whole epoch.
+
+    Where a line does not say the weight, a term counts as weighted unless it is one of the `optional` ones.
+    """
 
     def rule(lines: Sequence[Line]) -> list[Alarm]:
         found = []
         for epoch in _whole_epochs(lines):
             for term in _terms(epoch):
                 rows = [line["terms"][term] for line in epoch if term in line["terms"]]
-                if any(row.get("weight", 1.0) > 0 for row in rows) and not any(row["n_valid"] for row in rows):
+                assumed = 0.0 if term in optional else 1.0
+                if any(row.get("weight", assumed) > 0 for row in rows) and not any(row["n_valid"] for row in rows):
                     message = f"{term} had n_valid = 0 for epoch {epoch[-1]['epoch']}"
                     found.append(Alarm("unlabelled", term, epoch[-1]["step"], 0.0, message, causes, remedies))
         return found

@@ -87,6 +87,15 @@ def test_an_epoch_without_labels():
     assert "epoch 1" in alarms(lines, HEALTH)[0].message
 
 
+def test_an_optional_term_is_judged_only_when_a_line_gives_its_weight():
+    silent = [
+        line | {"terms": {n: {k: v for k, v in row.items() if k != "weight"} for n, row in line["terms"].items()}}
+        for line in curve()
+    ]
+    assert seen(silent) == set()
+    assert seen(curve(weights={"decision": 1.0, "tool": 1.0, "q": 0.5, "content": 0.2})) == {("unlabelled", "content")}
+
+
 def test_an_exploding_loss():
     lines = curve(with_raw("tool", lambda at: 2.0 if at < 10 else 2.0 * 1.5 ** (at - 9)))
     (alarm,) = alarms(lines, HEALTH)

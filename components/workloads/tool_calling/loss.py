@@ -132,6 +132,7 @@ HEALTH = (
         remedies=("train longer", "raise loss.q.weight", "look at decision accuracy: q can only learn what varies"),
     ),
     health.unlabelled(
+        optional=("content",),
         causes=("no sample of the epoch carries this label: no tool calls, no intent map, no spans found",),
         remedies=(
             "look at the prepare report's counts",
