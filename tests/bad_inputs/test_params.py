@@ -47,7 +47,7 @@ ROWS = {
     "misspelled key": (changed("    epochs: ", "    epoch: "), "`epochs`"),
     "misspelled section": (changed("  training:\n", "  trainig:\n"), "`training`"),
     "missing section": (b"project: equipoise\n", "present"),
-    "a key of another section": (changed("    epochs: 6", "    epochs: 6\n    width: 32"), "no such key"),
+    "a key of another section": (changed("  training:\n", "  training:\n    width: 32\n"), "no such key"),
     "project with a slash": (setting("project", "a/b"), "project"),
     "project in capitals": (setting("project", "Equipoise"), "project"),
     "negative weight": (changed("decision: {weight: 1.0", "decision: {weight: -1.0"), "loss.decision.weight"),
