@@ -15,7 +15,6 @@ from flows import terminal
 app = typer.Typer(
     name="equipoise",
     help="Trains small multi-head models, tunes loss weights by evidence, promotes only what is shown to be no worse.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -412,12 +411,16 @@ def tour(json: Json = False, state: State = None, project: Project = None, debug
 
 def main() -> None:
     """Entry point of `equipoise`; always ends the process with a status from the table of exit codes."""
-    arguments = sys.argv[1:]
+    arguments = sys.argv[1:] or ["--help"]
     signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(terminal.guarded(lambda: _invoke(arguments), arguments))
+
+
+def _invoke(arguments: list[str]) -> None:
+    """Runs the verb without Typer's own handling of errors and interruptions, which would hide ours."""
     command = typer.main.get_command(app)
-    sys.exit(
-        terminal.guarded(lambda: command.main(args=arguments, prog_name="equipoise", standalone_mode=False), arguments)
-    )
+    with command.make_context("equipoise", arguments) as context:
+        command.invoke(context)
 
 
 def _terminate(*_: object) -> None:

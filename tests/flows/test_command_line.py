@@ -1,6 +1,7 @@
 """The command line: help, one JSON document, one-line errors, statuses, and what stays unimported."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -97,3 +98,21 @@ def test_nobody_reading_the_answer_is_no_traceback(plain):
     child.stdout.close()
     assert b"Traceback" not in child.stderr.read()
     assert child.wait() == 141
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_says_how_to_go_on(plain, number):
+    """The signal comes while the stage is at work."""
+    (plain.project / "prepare.py").write_text("import time\nprint('at work', flush=True)\ntime.sleep(600)\n")
+    text = plain.params.read_text().replace("source: data/raw/tool_calling", "source: raw.txt")
+    plain.params.write_text(text)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", "prepare", "tool_calling"],
+        cwd=plain.project, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stderr is not None
+    assert any("at work" in line for line in child.stderr)
+    child.send_signal(number)
+    rest = child.stderr.read()
+    assert child.wait(60) == 130
+    assert "E_INTERRUPTED" in rest and "equipoise prepare tool_calling" in rest and "Traceback" not in rest
