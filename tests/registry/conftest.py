@@ -47,7 +47,7 @@ def model_folder(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def registry(tmp_path_factory, model_folder, requests):
     """(store, run id, first version): an embedded registry; tests add versions and leave version 1 as it is."""
     from components.registry import packaging, tracking
