@@ -108,11 +108,15 @@ def test_equals_plain_enumeration(data, length, longest):
     found = decode_spans(start, end, turns, longest)
     for row in range(rows):
         outcomes = dict(enumerate_spans(start[row], end[row], turns, longest))
-        best = max(outcomes.values())
-        got = (int(found[0][row]), int(found[1][row]))
-        assert outcomes[got] == pytest.approx(best, abs=1e-9)
         total = sum(math.exp(score) for score in outcomes.values())
-        assert found[2][row] == pytest.approx(math.exp(best) / total, rel=1e-6)
+        got = (int(found[0][row]), int(found[1][row]))
+        assert found[2][row] == pytest.approx(math.exp(outcomes[got]) / total, rel=1e-6)
+        absent = math.exp(outcomes.pop((0, 0)))
+        if got == (0, 0):
+            assert absent >= (total - absent) * (1 - 1e-6)
+        else:
+            assert absent <= (total - absent) * (1 + 1e-6)
+            assert outcomes[got] == pytest.approx(max(outcomes.values()), abs=1e-9)
 
 
 def test_batches_larger_than_a_block_equal_single_queries(monkeypatch):
