@@ -1,4 +1,4 @@
-"""Imports point one way: flows -> registry, tuning -> training, evaluation, workloads -> losses, data -> config, errors."""
+"""Imports point one way: flows -> registry, tuning -> training, evaluation, workloads -> losses, data -> config."""
 
 from __future__ import annotations
 
