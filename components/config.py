@@ -347,7 +347,7 @@ def _first_problem(error: ValidationError, place: str) -> EquipoiseError:
         )
     message = problem["msg"].removeprefix("Value error, ")
     rule = message[0].lower() + message[1:]
-    got = problem["ctx"]["value"] if problem["type"] == "boolean" else problem.get("input")
+    got = problem.get("ctx", {}).get("value") if problem["type"] == "boolean" else problem.get("input")
     return misconfigured(where, rule, got=got, hint="Give a value of that kind")
 
 

@@ -15,7 +15,7 @@ from components.errors import EquipoiseError, Exit
 CHUNK = 1 << 20
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Calls `write` on a temporary file beside `path`, then fsync, rename, fsync of the folder.
 
     Raises:
@@ -45,7 +45,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    write_atomically(path, lambda handle: handle.write(text.encode("utf-8")) and None)
+    write_atomically(path, lambda handle: handle.write(text.encode("utf-8")))
 
 
 def write_json(path: Path, value: Any) -> None:
