@@ -26,7 +26,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:
-        raise _write_error(path, error) from error
+        raise write_error(path, error) from error
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as handle:
@@ -38,7 +38,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise _write_error(path, error) from error
+        raise write_error(path, error) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -82,7 +82,8 @@ def sha256_tree(folder: Path) -> str:
     return sha256_json([[name, sha256_file(folder / name)] for name in names])
 
 
-def _write_error(path: Path, error: OSError) -> EquipoiseError:
+def write_error(path: Path, error: OSError) -> EquipoiseError:
+    """E_IO (74) when the disk refuses, E_WRITE (73) when the place cannot be written."""
     full = error.errno in {28, 122, 5}  # ENOSPC, EDQUOT, EIO
     return EquipoiseError(
         "IO" if full else "WRITE",

@@ -79,17 +79,9 @@ def run(stage: str, name: str) -> None:
     Raises:
         EquipoiseError: E_WORKLOAD (2), E_BUSY (75) while another process works on this workload, and the stage's own.
     """
-    from components.workload import NAMES
+    from components.workload import known
 
-    if name not in NAMES:
-        raise EquipoiseError(
-            "WORKLOAD",
-            "command line",
-            f"the workload must be one of {', '.join(NAMES)}",
-            got=name,
-            hint="Name one of them",
-            exit_code=Exit.USAGE,
-        )
+    known(name)
     section = getattr(load_config(Path("params.yaml")), name)
     with locked(name):
         print(STAGES[stage](name, section), flush=True)

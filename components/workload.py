@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from components.errors import EquipoiseError, Exit
+
 if TYPE_CHECKING:
     import polars as pl
     from torch import nn
@@ -73,10 +75,8 @@ class Predictor(Protocol):
 NAMES = ("tool_calling",)
 
 
-def workload(name: str) -> Workload:
-    """The record of that name; torch is imported here, not before."""
-    from components.errors import EquipoiseError, Exit
-
+def known(name: str) -> str:
+    """The name of a workload, or E_WORKLOAD (2); imports no workload."""
     if name not in NAMES:
         raise EquipoiseError(
             "WORKLOAD",
@@ -86,6 +86,12 @@ def workload(name: str) -> Workload:
             hint="Name one of them",
             exit_code=Exit.USAGE,
         )
+    return name
+
+
+def workload(name: str) -> Workload:
+    """The record of that name, or E_WORKLOAD (2); torch is imported here, not before."""
+    known(name)
     from components.workloads.table import WORKLOADS
 
     return WORKLOADS[name]

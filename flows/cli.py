@@ -56,21 +56,12 @@ def example(text: str) -> str:
 
 
 def _place(workload: str | None, state: Path | None, project: Path | None) -> Any:
-    from components.workload import NAMES
+    from components.workload import known
     from flows.state import place
 
     terminal.answers()
-    if workload is not None and workload not in NAMES:
-        from components.errors import EquipoiseError, Exit
-
-        raise EquipoiseError(
-            "WORKLOAD",
-            "command line",
-            f"the workload must be one of {', '.join(NAMES)}",
-            got=workload,
-            hint="Name one of them",
-            exit_code=Exit.USAGE,
-        )
+    if workload is not None:
+        known(workload)
     return place(project, state)
 
 

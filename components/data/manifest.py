@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.errors import EquipoiseError, Exit, bad_data, missing
-from components.files import sha256_file, sync_folder, write_json
+from components.errors import EquipoiseError, bad_data, missing
+from components.files import sha256_file, sync_folder, write_error, write_json
 
 NAME = "manifest.json"
 _checked: dict[str, tuple[int, ...]] = {}
@@ -120,7 +120,7 @@ def published(folder: Path) -> Iterator[Path]:
         _sweep(folder)
         part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise write_error(folder, error) from error
     lock = os.open(part, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -128,7 +128,7 @@ def published(folder: Path) -> Iterator[Path]:
         part.chmod(0o755)
         _swap(part, folder)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise write_error(folder, error) from error
     finally:
         os.close(lock)
         shutil.rmtree(part, ignore_errors=True)
@@ -159,15 +159,3 @@ def _sweep(folder: Path) -> None:
             continue  # somebody is at work there
         finally:
             os.close(lock)
-
-
-def _unwritable(folder: Path, error: OSError) -> EquipoiseError:
-    full = error.errno in {5, 28, 122}  # EIO, ENOSPC, EDQUOT
-    return EquipoiseError(
-        "IO" if full else "WRITE",
-        str(folder),
-        "must be writable",
-        got=error.strerror or str(error),
-        hint="Free space or mend the disk, then run the same command again" if full else "Grant write permission here",
-        exit_code=Exit.IO_ERROR if full else Exit.CANNOT_WRITE,
-    )

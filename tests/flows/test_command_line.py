@@ -85,9 +85,9 @@ def test_a_wrong_command_is_answered_on_one_line(plain, arguments, status, code)
 
 
 def test_what_set_changed_is_said_written_and_kept(plain):
-    done = command(plain.project, "prepare", "tool_calling", "--set", "training.epochs=9")
-    assert "tool_calling.training.epochs" in done.stderr and "epochs: 9" in plain.params.read_text()
-    assert json.loads((plain.state / "edits.jsonl").read_text())["after"] == 9
+    done = command(plain.project, "prepare", "tool_calling", "--set", "training.epochs=123")
+    assert "tool_calling.training.epochs" in done.stderr and "epochs: 123" in plain.params.read_text()
+    assert json.loads((plain.state / "edits.jsonl").read_text())["after"] == 123
 
 
 def test_nobody_reading_the_answer_is_no_traceback(plain):

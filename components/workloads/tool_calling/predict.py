@@ -78,14 +78,14 @@ class TrmPredictor:
         name = lambda element: table.fact(element)[1]  # noqa: E731
         offered = [_names(rows.row_tools, rows.row_tool_offsets, row, name) for row in range(rows.count)]
         wanted = [_names(rows.row_intents, rows.row_intent_offsets, row, name) for row in range(rows.count)]
-        asked = replace_arguments(rows, elements, tools)
+        asked = ask_arguments(rows, elements, tools.tolist())
         slots, arguments = self._values(asked, elements, thoughts, samples, name)
         given_arguments = arguments
         if given is not None:
             named = np.array([_index(offered[rows.sample_row[i]], g) for i, g in enumerate(given)])
             if (named != tools).any():
                 _, given_arguments = self._values(
-                    replace_arguments(rows, elements, named), elements, thoughts, samples, name
+                    ask_arguments(rows, elements, named.tolist()), elements, thoughts, samples, name
                 )
         return [
             Prediction(
@@ -158,11 +158,6 @@ class TrmPredictor:
             )
             if span is not None:
                 found[sample][name(int(rows.row_slots[rows.row_slot_offsets[row] + wanted[flat]]))] = span
-
-
-def replace_arguments(rows: Rows, elements: ElementArrays, tools: NDArray[np.int64]) -> Rows:
-    """The rows asking for the arguments of the given tools (index within the row, -1 for none)."""
-    return ask_arguments(rows, elements, tools.tolist())
 
 
 def _names(flat: NDArray, offsets: NDArray, row: int, name) -> list[str]:
