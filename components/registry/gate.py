@@ -12,7 +12,7 @@ import math
 import numpy as np
 import polars as pl
 
-from components.config import GateConfig, GateHead
+from components.config_parts import GateConfig, GateHead
 from components.errors import bad_data
 from components.evaluation.statistics import (
     Bootstrap,

@@ -1,0 +1,169 @@
+"""The parts of params.yaml that every workload has, and the kinds of number that stand in them."""
+
+from __future__ import annotations
+
+import math
+import typing
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("must be finite")
+    return value
+
+
+Finite = Annotated[float, AfterValidator(_finite)]
+Positive = Annotated[float, Field(gt=0), AfterValidator(_finite)]
+NonNegative = Annotated[float, Field(ge=0), AfterValidator(_finite)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: immutable, nothing unknown, no defaults hidden in code."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_booleans_as_numbers(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for name, value in values.items():
+                field = cls.model_fields.get(name)
+                if isinstance(value, bool) and field is not None and bool not in leaves(field.annotation):
+                    facts = {"name": name, "value": value}
+                    raise PydanticCustomError("boolean", "{name} must not be true or false", facts)
+        return values
+
+
+def leaves(annotation: Any) -> set[Any]:
+    arguments = typing.get_args(annotation)
+    return {annotation} if not arguments else set().union(*(leaves(a) for a in arguments))
+
+
+SchedulePoints = Annotated[tuple[tuple[Finite, NonNegative], ...], Field(min_length=1)]
+
+
+class TermConfig(Section):
+    """One loss term: weight is what tuning changes, schedule is (progress, factor) points, linear between."""
+
+    weight: NonNegative
+    schedule: SchedulePoints
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TermConfig:
+        progress = [p for p, _ in self.schedule]
+        if progress != sorted(set(progress)) or progress[0] < 0 or progress[-1] > 1:
+            raise ValueError("schedule points must rise in progress within [0, 1]")
+        return self
+
+
+class LossConfig(Section):
+    """A workload's terms by name; a loss without any weight could learn nothing."""
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> LossConfig:
+        if not any(getattr(self, name).weight > 0 for name in type(self).model_fields):
+            raise ValueError("at least one weight must be above 0")
+        return self
+
+
+class RecursiveModelConfig(Section):
+    """The Tiny Recursive Model's sizes, whatever it reads (names of arXiv 2510.04871: n, T, N_sup)."""
+
+    width: Annotated[int, Field(ge=8, le=2048)]
+    layers: Count
+    attention_heads: Count
+    latent_updates: Count
+    recursions: Count
+    supervision_steps: Count
+    no_gradient_steps: Whole
+    dropout: Share
+    halt_threshold: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RecursiveModelConfig:
+        if self.no_gradient_steps >= self.supervision_steps:
+            raise ValueError("no_gradient_steps must be below supervision_steps")
+        if self.width % (2 * self.attention_heads):
+            raise ValueError("width must be a multiple of twice attention_heads")
+        return self
+
+
+class TrainingConfig(Section):
+    """The recipe every workload's training loop reads."""
+
+    seed: Whole
+    epochs: Count
+    batch_tokens: Count
+    accumulate: Count
+    learning_rate: Positive
+    warmup_share: Share
+    weight_decay: NonNegative
+    clip_norm: Positive
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    precision: Literal["auto", "fp32", "bf16"]
+    compile: bool
+    checkpoint_every: Count
+    report_every: Count
+    patience: Count
+    threads: Count
+
+
+class EvaluationConfig(Section):
+    resamples: Count
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    seed: Whole
+    calibration_bins: Count
+    minimum_slice: Count
+
+
+class GateHead(Section):
+    """One judged metric: a primary head may win a promotion, a guard may only prevent one."""
+
+    head: str
+    metric: str
+    role: Literal["primary", "guard"]
+    margin: Positive
+    direction: Literal["higher", "lower"]
+
+
+class GateConfig(Section):
+    policy: Literal["improve", "refresh"]
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    resamples: Annotated[int, Field(ge=200)]
+    seed: Whole
+    cluster: str
+    heads: Annotated[tuple[GateHead, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _has_a_primary(self) -> GateConfig:
+        if not any(h.role == "primary" for h in self.heads):
+            raise ValueError("at least one head must be primary")
+        return self
+
+
+class TuningConfig(Section):
+    candidates: Count
+    epochs: Count
+    seed: Whole
+    sampler: Literal["tpe", "nsga2"]
+    objectives: Annotated[tuple[str, ...], Field(min_length=1)]
+    space: dict[str, tuple[Positive, Positive]]
+
+    @model_validator(mode="after")
+    def _ranges(self) -> TuningConfig:
+        for name, (low, high) in self.space.items():
+            if low >= high:
+                raise ValueError(f"space.{name}: the lower end must be below the upper end")
+        return self
+
+
+class ScheduleConfig(Section):
+    cron: str
+    actor: str

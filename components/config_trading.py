@@ -1,0 +1,126 @@
+"""The trading section of params.yaml."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from components.config_parts import (
+    Count,
+    EvaluationConfig,
+    GateConfig,
+    LossConfig,
+    NonNegative,
+    Positive,
+    RecursiveModelConfig,
+    ScheduleConfig,
+    Section,
+    TermConfig,
+    TrainingConfig,
+    TuningConfig,
+    Whole,
+)
+
+Symbol = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._^=-]{0,15}$")]
+ClassWeights = Literal["auto"] | Annotated[tuple[NonNegative, ...], Field(min_length=2)] | None
+
+
+class TradingData(Section):
+    """Bars, strategies and how time is cut.
+
+    `strategies`: name -> share of the wealth in each symbol; what is left earns nothing. `cost`: basis points a unit of
+    turnover. `dead_band`: a best strategy that leads by less does not count as one, and the most frequent takes its
+    place. `label_from`, `holdout_from`: first days to be labelled and held out (ISO).
+    """
+
+    source: Annotated[str, Field(min_length=1)]
+    format: Literal["auto", "csv", "parquet", "lean", "etf"]
+    symbols: Annotated[tuple[Symbol, ...], Field(min_length=1)]
+    exogenous: tuple[Symbol, ...]
+    strategies: Annotated[dict[str, dict[str, NonNegative]], Field(min_length=2)]
+    trade_log: str | None
+    horizon: Count
+    cost: NonNegative
+    dead_band: NonNegative
+    window: Annotated[int, Field(ge=2, le=500)]
+    folds: Annotated[int, Field(ge=3)]
+    purge: Whole
+    embargo: Whole
+    label_from: date | None
+    holdout_from: date
+    seed: Whole
+    embedded_days: Annotated[int, Field(ge=600)]
+    embedded_edge: NonNegative
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TradingData:
+        if len(set(self.symbols)) < len(self.symbols):
+            raise ValueError("symbols must stand once each")
+        for name, shares in self.strategies.items():
+            if unknown := sorted(set(shares) - set(self.symbols)):
+                raise ValueError(f"strategies.{name}: {unknown[0]} must be one of symbols")
+            if sum(shares.values()) > 1 + 1e-9:
+                raise ValueError(f"strategies.{name}: shares must not sum to more than 1")
+        for name in ("purge", "embargo"):
+            if getattr(self, name) < self.horizon:
+                raise ValueError(f"{name} must be at least the horizon, whose labels overlap")
+        return self
+
+
+class TradingModel(RecursiveModelConfig):
+    pass
+
+
+class TaskTerm(TermConfig):
+    """`class_weights`: null, `auto` (balanced by the training split) or a weight a strategy; none above the limit."""
+
+    class_weights: ClassWeights
+    class_weight_limit: Positive
+
+
+class ProfitTerm(TaskTerm):
+    """`pnl_scale`: the PnL at which the weight has fallen to 1 - tanh 1; `w_min`: below which it never falls."""
+
+    pnl_scale: Positive
+    w_min: Annotated[float, Field(ge=0, le=1)]
+
+
+class HaltTerm(TermConfig):
+    confidence_threshold: Annotated[float, Field(gt=0, lt=1)]
+
+
+class TradingLoss(LossConfig):
+    profit: ProfitTerm
+    halt: HaltTerm
+    task: TaskTerm
+
+    @model_validator(mode="after")
+    def _an_answer_to_halt_on(self) -> TradingLoss:
+        if self.profit.weight == 0 and self.task.weight == 0:
+            raise ValueError("profit or task must have a weight: halt alone teaches no strategy")
+        return self
+
+
+class TradingEvaluation(EvaluationConfig):
+    pass
+
+
+class TradingConfig(Section):
+    data: TradingData
+    model: TradingModel
+    loss: TradingLoss
+    training: TrainingConfig
+    evaluation: TradingEvaluation
+    gate: GateConfig
+    tuning: TuningConfig
+    schedule: ScheduleConfig
+
+    @model_validator(mode="after")
+    def _a_weight_a_strategy(self) -> TradingConfig:
+        for name in ("profit", "task"):
+            weights = getattr(self.loss, name).class_weights
+            if isinstance(weights, tuple) and len(weights) != len(self.data.strategies):
+                raise ValueError(f"loss.{name}.class_weights must hold a weight for each of data.strategies")
+        return self
