@@ -9,10 +9,9 @@ import torch
 
 from components.errors import missing
 from components.files import sha256_file, sha256_json
+from components.training.reach import ROOT, stage_sources
 
 RECIPE_PARTS = ("data", "model", "loss", "training")
-CODE_PARTS = ("data", "losses", "modules", "training")
-COMPONENTS = Path(__file__).resolve().parents[1]
 
 
 def fingerprint(name: str, section: Any, prepared: Path) -> str:
@@ -48,11 +47,10 @@ def recipe(section: Any) -> dict[str, Any]:
     return {part: values[part] for part in RECIPE_PARTS if part in values}
 
 
-def code_digest(name: str) -> str:
-    """Hex SHA-256 over the source files of losses, data, training and the workload."""
-    folders = [COMPONENTS / part for part in CODE_PARTS] + [COMPONENTS / "workloads" / name]
-    files = sorted(path for folder in folders for path in folder.rglob("*.py"))
-    return sha256_json([[path.relative_to(COMPONENTS).as_posix(), sha256_file(path)] for path in files])
+def code_digest(name: str, root: Path = ROOT) -> str:
+    """Hex SHA-256 over the source files that can change what training leaves, and over no others."""
+    files = stage_sources("train", name, root)
+    return sha256_json([[path.relative_to(root).as_posix(), sha256_file(path)] for path in files])
 
 
 def numerics(device: torch.device, precision: str) -> dict[str, str]:
