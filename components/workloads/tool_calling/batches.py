@@ -19,10 +19,10 @@ from components.data.splits import SPLITS
 from components.data.tokenizer import PAD
 from components.errors import bad_data, misconfigured
 from components.workloads.tool_calling.elements import ElementArrays, open_elements
-from components.workloads.tool_calling.rows import Rows, open_rows
+from components.workloads.tool_calling.mixing import Mix, mix, mixed
+from components.workloads.tool_calling.rows import Queries, Rows, open_rows
 
 Index = NDArray[np.int64]
-Queries = tuple[Index, Index]  # query indices in row order, offsets [R+1]
 
 
 @dataclass(frozen=True)
@@ -60,32 +60,49 @@ def batches(
 ) -> Iterator[dict[str, Tensor]]:
     """Micro-batches of a split; order and contents are a pure function of (training.seed, epoch) and the data.
 
-    Training batches are shuffled and ask only a share of the slots nobody mentioned; the other splits come by length
-    and ask everything. `first` skips that many batches (to go on within an epoch).
+    Training batches are shuffled, mix conversations as `mixing` says and ask only a share of the slots nobody
+    mentioned; the other splits come by length and ask everything. `first` skips that many batches (to go on within an
+    epoch). `decision.alpha: auto` adds tool_call_share, a scalar float32, to each training batch.
     """
     data = open_split(prepared, split)
     rows = data.rows
     if section.model.heads == "ids":
         _check_arguments(rows, section.data.max_tool_args)
-    slots = rows.slots_by_row
-    if split == "train":
-        slots = asked_slots(rows, section.data.absent_slot_share, section.training.seed, epoch)
-    for indices in _plan(section, rows, split, epoch)[first:]:
-        yield collate(rows, indices, data.elements, slots)
+    if split != "train":
+        for indices in in_order(rows.lengths, section.training.batch_tokens)[first:]:
+            yield collate(rows, indices, data.elements)
+        return
+    slots = asked_slots(rows, section.data.absent_slot_share, section.training.seed, epoch)
+    shares = _class_shares(section, rows)
+    made = _mix(section, rows, epoch)
+    for chosen in _shuffled(section, made, epoch)[first:]:
+        few, asked, samples = mixed(rows, slots, made.parts[chosen], made.offers[chosen])
+        batch = collate(few, np.arange(len(chosen)), data.elements, asked)
+        yield batch | {"sample_id": torch.from_numpy(samples)[batch["sample_id"]]} | shares
 
 
 def batch_count(section: ToolCallingConfig, prepared: Path, split: str, epoch: int) -> int:
     """How many micro-batches `batches` yields."""
-    return len(_plan(section, open_split(prepared, split).rows, split, epoch))
+    rows = open_split(prepared, split).rows
+    if split == "train":
+        return len(_shuffled(section, _mix(section, rows, epoch), epoch))
+    return len(in_order(rows.lengths, section.training.batch_tokens))
 
 
-def _plan(section: ToolCallingConfig, rows: Rows, split: str, epoch: int) -> list[Index]:
-    budget = section.training.batch_tokens
-    return (
-        shuffled(rows.lengths, budget, section.training.seed, epoch)
-        if split == "train"
-        else in_order(rows.lengths, budget)
-    )
+def _mix(section: ToolCallingConfig, rows: Rows, epoch: int) -> Mix:
+    data = section.data
+    return mix(rows, data.joined_share, data.extra_offer_share, data.window + 1, section.training.seed, epoch)
+
+
+def _shuffled(section: ToolCallingConfig, made: Mix, epoch: int) -> list[Index]:
+    return shuffled(made.lengths, section.training.batch_tokens, section.training.seed, epoch)
+
+
+def _class_shares(section: ToolCallingConfig, rows: Rows) -> dict[str, Tensor]:
+    if section.loss.decision.alpha != "auto":
+        return {}
+    labelled = rows.decision[rows.decision >= 0]
+    return {"tool_call_share": torch.tensor(float(labelled.mean()) if len(labelled) else 0.5)}
 
 
 def _check_arguments(rows: Rows, most: int) -> None:
@@ -105,14 +122,14 @@ def asked_slots(rows: Rows, share: float, seed: int, epoch: int) -> Queries:
     Which absent ones is decided query by query from (seed, epoch, query), so it does not depend on the batches.
     """
     order, _ = rows.slots_by_row
-    chance = _mix(np.arange(len(rows.slot_start), dtype=np.uint64), seed, epoch) < np.float64(share)
+    chance = _chance(np.arange(len(rows.slot_start), dtype=np.uint64), seed, epoch) < np.float64(share)
     keep = (np.asarray(rows.slot_start) > 0) | ((np.asarray(rows.slot_start) == 0) & chance)
     kept = order[keep[order]]
     owner = np.asarray(rows.sample_row)[np.asarray(rows.slot_sample)[kept]]
     return kept, np.searchsorted(owner, np.arange(rows.count + 1)).astype(np.int64)
 
 
-def _mix(index: NDArray[np.uint64], seed: int, epoch: int) -> NDArray[np.float64]:
+def _chance(index: NDArray[np.uint64], seed: int, epoch: int) -> NDArray[np.float64]:
     """A number in [0, 1) for each index: splitmix64 (Steele et al. 2014) of index, seed and epoch."""
     mask = (1 << 64) - 1
     state = index * np.uint64(0x9E3779B97F4A7C15) + np.uint64(

@@ -43,6 +43,7 @@ class ElementEncoder(nn.Module):
         super().__init__()
         width = settings.width
         self.by_class = settings.heads == "ids"
+        self.word_dropout = settings.word_dropout
         self.kind = nn.Embedding(KINDS, width)
         if self.by_class:
             self.class_counts = [count + 1 for count in (sizes.tool_classes, sizes.slot_classes, sizes.intent_classes)]
@@ -58,10 +59,18 @@ class ElementEncoder(nn.Module):
             numbers = [classes.clamp(min=-1, max=size - 2) + 1 for size in self.class_counts]
             vectors = torch.stack([table(number) for table, number in zip(self.classes, numbers, strict=True)])
             return normalise(vectors[kinds, torch.arange(len(kinds), device=kinds.device)] + self.kind(kinds))
+        tokens = self._some_words(tokens)
         words = self.embedding(tokens)
         scores = self.importance(words).squeeze(-1).masked_fill(tokens == 0, float("-inf"))
         pooled = (scores.softmax(dim=-1).unsqueeze(1) @ words).squeeze(1)
         return normalise(pooled + self.mix(pooled) + self.kind(kinds))
+
+    def _some_words(self, tokens: Tensor) -> Tensor:
+        """While training, tokens [U, W] without a share of them, so that no single word names an element."""
+        if not self.training or self.word_dropout == 0:
+            return tokens
+        kept = (torch.rand(tokens.shape, device=tokens.device) >= self.word_dropout) & (tokens != 0)
+        return torch.where(kept | ~kept.any(-1, keepdim=True), tokens, 0)
 
 
 class Pointer(nn.Module):

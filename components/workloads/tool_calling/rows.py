@@ -15,6 +15,7 @@ from components.workloads.tool_calling.elements import ElementArrays
 
 Array = NDArray[np.integer]
 Column = Sequence | NDArray
+Queries = tuple[NDArray[np.int64], NDArray[np.int64]]  # query indices in row order, offsets [R+1]
 DTYPES: Mapping[str, type] = {"roles": np.uint8}  # the others are int32
 OFFSETS = ("row_offsets", "row_tool_offsets", "row_slot_offsets", "row_intent_offsets")
 
@@ -78,17 +79,17 @@ class Rows:
         return np.diff(self.row_offsets).astype(np.int64)
 
     @cached_property
-    def samples_by_row(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def samples_by_row(self) -> Queries:
         """(sample indices in row order [S], offsets [R+1])."""
         return group(self.sample_row, self.count)
 
     @cached_property
-    def slots_by_row(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def slots_by_row(self) -> Queries:
         """(slot query indices in row order [Q], offsets [R+1])."""
         return group(self.sample_row[self.slot_sample], self.count)
 
     @cached_property
-    def args_by_row(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def args_by_row(self) -> Queries:
         """(argument query indices in row order [A], offsets [R+1])."""
         return group(self.sample_row[self.arg_sample], self.count)
 
@@ -96,7 +97,7 @@ class Rows:
 FIELDS = tuple(Rows.__dataclass_fields__)
 
 
-def group(owner: Array, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def group(owner: Array, count: int) -> Queries:
     """Indices of `owner` sorted by owner, keeping their order, and where each of the `count` owners begins."""
     order = np.argsort(owner, kind="stable").astype(np.int64)
     return order, np.searchsorted(np.asarray(owner)[order], np.arange(count + 1)).astype(np.int64)

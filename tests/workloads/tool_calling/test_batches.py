@@ -29,7 +29,8 @@ def prepared(tmp_path_factory) -> Path:
 
 
 def config(batch_tokens: int = 2000, heads: str = "schema", seed: int = 1, **data):
-    made = section(**{"vocabulary": 600, "embedded_conversations": 80, **data})
+    apart = {"joined_share": 0, "extra_offer_share": 0}  # how rows are mixed is tested on its own
+    made = section(**{"vocabulary": 600, "embedded_conversations": 80, **apart, **data})
     training = made.training.model_copy(update={"batch_tokens": batch_tokens, "seed": seed})
     return made.model_copy(update={"training": training, "model": made.model.model_copy(update={"heads": heads})})
 
