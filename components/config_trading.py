@@ -30,15 +30,22 @@ ClassWeights = Literal["auto"] | Annotated[tuple[NonNegative, ...], Field(min_le
 class TradingData(Section):
     """Bars, strategies and how time is cut.
 
-    `strategies`: name -> share of the wealth in each symbol; what is left earns nothing. `cost`: basis points a unit of
-    turnover. `dead_band`: a best strategy that leads by less does not count as one, and the most frequent takes its
-    place. `label_from`, `holdout_from`: first days to be labelled and held out (ISO).
+    `exogenous`: name -> trading days until a day's value is known (a yield is published on the next day: 1).
+    `volume`: whether traded volume is a feature. `longest_gap`: calendar days without a bar; `largest_move`: a day's
+    return beyond which, up or down, a split is suspected. `strategies`: name -> share of the wealth in each symbol;
+    what is left earns nothing. `cost`: basis points a unit of turnover. `dead_band`: strategies whose return is this
+    close to the best's count as equally good, and the one named first is the label. `label_from`, `holdout_from`: first
+    days to be labelled and held out (ISO). `embedded`: market: S&P 500 closes with generated bonds; planted: generated
+    throughout, with an information ratio of `embedded_edge` a day to be found.
     """
 
     source: Annotated[str, Field(min_length=1)]
     format: Literal["auto", "csv", "parquet", "lean", "etf"]
     symbols: Annotated[tuple[Symbol, ...], Field(min_length=1)]
-    exogenous: tuple[Symbol, ...]
+    exogenous: dict[Symbol, Whole]
+    volume: bool
+    longest_gap: Count
+    largest_move: Positive
     strategies: Annotated[dict[str, dict[str, NonNegative]], Field(min_length=2)]
     trade_log: str | None
     horizon: Count
@@ -51,13 +58,16 @@ class TradingData(Section):
     label_from: date | None
     holdout_from: date
     seed: Whole
+    embedded: Literal["market", "planted"]
     embedded_days: Annotated[int, Field(ge=600)]
-    embedded_edge: NonNegative
+    embedded_edge: Annotated[float, Field(ge=0, lt=1)]
 
     @model_validator(mode="after")
     def _consistent(self) -> TradingData:
         if len(set(self.symbols)) < len(self.symbols):
             raise ValueError("symbols must stand once each")
+        if both := sorted(set(self.symbols) & set(self.exogenous)):
+            raise ValueError(f"{both[0]} must not stand among symbols and exogenous")
         for name, shares in self.strategies.items():
             if unknown := sorted(set(shares) - set(self.symbols)):
                 raise ValueError(f"strategies.{name}: {unknown[0]} must be one of symbols")
@@ -66,6 +76,8 @@ class TradingData(Section):
         for name in ("purge", "embargo"):
             if getattr(self, name) < self.horizon:
                 raise ValueError(f"{name} must be at least the horizon, whose labels overlap")
+        if self.label_from is not None and self.label_from >= self.holdout_from:
+            raise ValueError("label_from must be before holdout_from")
         return self
 
 
@@ -103,8 +115,28 @@ class TradingLoss(LossConfig):
         return self
 
 
+class TradingBaselineConfig(Section):
+    """The cheap baseline. `strength`: inverse of the L2 regularisation of the softmax regression."""
+
+    strength: Positive
+
+
 class TradingEvaluation(EvaluationConfig):
-    pass
+    """`trials`: candidates that were tried to find the evaluated one, which the deflated Sharpe ratio takes off.
+
+    `parts`: stretches of days that the probability of backtest overfitting halves in every way. `cash`: the symbol
+    whose return Sharpe ratios take off; null: nothing. `benchmarks`: name -> shares, to compare with. `momentum_days`: by
+    whose return the momentum baseline chooses. `leakage_margin`: how far the accuracy may be above always the most
+    frequent strategy before it is an alarm.
+    """
+
+    trials: Count
+    parts: Annotated[int, Field(ge=4, le=20, multiple_of=2)]
+    cash: Symbol | None
+    benchmarks: dict[str, dict[str, NonNegative]]
+    momentum_days: Count
+    leakage_margin: Annotated[float, Field(ge=0, lt=1)]
+    baseline: TradingBaselineConfig
 
 
 class TradingConfig(Section):
@@ -116,6 +148,19 @@ class TradingConfig(Section):
     gate: GateConfig
     tuning: TuningConfig
     schedule: ScheduleConfig
+
+    @model_validator(mode="after")
+    def _benchmarks_can_be_held(self) -> TradingConfig:
+        held = [
+            *self.evaluation.benchmarks.items(),
+            *([("cash", {self.evaluation.cash: 1.0})] if self.evaluation.cash else []),
+        ]
+        for name, shares in held:
+            if unknown := sorted(set(shares) - set(self.data.symbols)):
+                raise ValueError(f"evaluation: {name} holds {unknown[0]}, which must be one of data.symbols")
+            if sum(shares.values()) > 1 + 1e-9:
+                raise ValueError(f"evaluation: the shares of {name} must not sum to more than 1")
+        return self
 
     @model_validator(mode="after")
     def _a_weight_a_strategy(self) -> TradingConfig:
