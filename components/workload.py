@@ -41,6 +41,7 @@ class Workload:
             confidence, and per judged head a numerator and a denominator column `<head>/<metric>/hit` and `.../of`.
         read_request: (JSON object, place) -> sample without labels; raises E_DATA (65).
         request: labelled sample -> the raw request, as `read_request` reads it, that asks for its prediction.
+        optional: the fields that `read_request` takes beyond those that `request` gives.
         render: prediction -> JSON object as `predict` and the served model answer it.
     """
 
@@ -61,6 +62,7 @@ class Workload:
     read_request: Callable[[Mapping[str, Any], str], Any]
     request: Callable[[Any], dict[str, Any]]
     render: Callable[[Any], dict[str, Any]]
+    optional: Sequence[str] = ()
 
 
 class Predictor(Protocol):

@@ -66,7 +66,7 @@ def compare(at: Desk, version: int, champion: int) -> GateReport:
 
 def score(at: Desk, version: int) -> pl.DataFrame:
     """Per-sample scores of a registered version, from the very files that are served."""
-    folder = aliases.resolve(at.store, at.name, version)
+    folder = aliases.resolve(at.store, at.name, version, at.artefact_digest(version))
     samples = list(at.record.samples(at.place.prepared(at.name), provenance.TEST))
     return at.record.score(samples, at.record.load(folder / MODEL).predict(samples))
 
@@ -92,7 +92,7 @@ def _decide_once(at: Desk, version: int, automatic: bool, reason: str) -> Outcom
         return Outcome("UNCHANGED", version, state.champion, f"version {version} is the champion", [])
     question = provenance.question(at.place, at.name, at.section)
     key = f"{'judge' if automatic else 'named'}/{version}/{state.champion}/{state.generation}/{question}"
-    checked = infrastructure_check.check(at.store, at.name, version)
+    checked = infrastructure_check.check(at.store, at.name, version, at.artefact_digest(version))
     if not checked.ok:
         why = f"infrastructure check: {checked.reason}"[:1000]
         at.ledger.record(at.name, "reject", version, key=key, actor=at.actor, reason=why)

@@ -12,6 +12,7 @@ from typing import Any
 
 from components.files import write_json
 from components.registry import packaging, tracking
+from components.registry.aliases import find
 from components.registry.curves import forward_curves, forward_pending, forwarding
 from components.registry.ledger import Ledger, open_ledger
 from components.workload import Workload, workload
@@ -40,10 +41,14 @@ class Desk:
     def record(self) -> Workload:
         return workload(self.name)
 
+    def artefact_digest(self, version: int) -> str | None:
+        """The digest of a version's files as the ledger's chain holds it; None for a version it was not told of."""
+        return self.ledger.registered(self.name, version).get(packaging.ARTEFACT_DIGEST)
+
 
 @contextmanager
 def desk(place: Place, name: str, actor: str | None, say: Say) -> Iterator[Desk]:
-    """Opens store and ledger; first closes the runs that killed processes left open and sends what they could not."""
+    """Opens store and ledger."""
     make_state(place)
     config = place.config()
     store = tracking.open_store(place.state, config.project)
@@ -52,7 +57,10 @@ def desk(place: Place, name: str, actor: str | None, say: Say) -> Iterator[Desk]
 
 
 def tidy(at: Desk) -> None:
-    """Closes runs whose process is gone and sends curves that an unreachable store did not take."""
+    """Closes runs whose process is gone and sends curves that an unreachable store did not take.
+
+    Every retraining that has anything to do begins with it, so that what a kill left open stays open no longer.
+    """
     for run_id in tracking.close_orphans(at.store):
         at.say(f"closed run {run_id}: its process was gone")
     for run_id in forward_pending(at.store):
@@ -61,9 +69,9 @@ def tidy(at: Desk) -> None:
 
 def train_recorded(at: Desk, flow_run: str | None) -> StageResult:
     """Brings train up to date; while it runs its curves go to an MLflow run, whose id is kept for the registration."""
+    tidy(at)
     if not stale(at.place, at.name, ["train"]):
         return bring_up_to_date(at.place, at.name, "train", at.say)
-    tidy(at)
     run_id = _start(at, "train", f"{at.name} seed {at.section.training.seed}", flow_run)
     curves, status = at.place.checkpoint(at.name) / "curves.jsonl", "KILLED"
     try:
@@ -114,15 +122,19 @@ def _register(
     if found is None:
         assert run_id is not None
         examples = golden_requests(at)
-        made = packaging.log_model(at.store, run_id, folder, at.name, examples=examples, metrics=metrics, tags=tags)
+        made = packaging.log_model(
+            at.store, run_id, folder, at.name,
+            examples=examples, optional=at.record.optional, metrics=metrics, tags=tags,
+        )  # fmt: skip
         tracking.finish_run(at.store, run_id, metrics=tracking.flatten(metrics, "/"))
         found = made.version
-    known = any(e.event == "register" and e.version == found for e in at.ledger.history(at.name))
-    if not known:
+    if not at.ledger.registered(at.name, found):
+        version = find(at.store, at.name, found)
         details = {
+            packaging.ARTEFACT_DIGEST: version.tags.get(packaging.ARTEFACT_DIGEST),
             "data_digest": tags["data_digest"],
             "model_digest": provenance.servable_digest(folder),
-            "run_id": _run_of(at, found),
+            "run_id": version.run_id,
         }
         at.ledger.append_register(
             at.name, found, actor=at.actor, key=f"register/{found}", details=details, reason=reason
@@ -142,12 +154,6 @@ def _start(at: Desk, kind: tracking.Kind, name: str, flow_run: str | None) -> st
     params = at.section.model_dump(mode="json")
     chosen = {key: params[key] for key in ("data", "model", "loss", "training")}
     return tracking.start_run(at.store, kind, at.name, name, params=chosen, tags=tags, datasets=[data])
-
-
-def _run_of(at: Desk, version: int) -> str | None:
-    from components.registry.aliases import find
-
-    return find(at.store, at.name, version).run_id
 
 
 def _runs(place: Place) -> Path:

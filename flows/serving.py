@@ -37,14 +37,16 @@ def artefact(place: Place, workload: str, version: int | None) -> tuple[int, Pat
     from components.registry.tracking import open_store
 
     make_state(place)
+    digest = None
+    if place.ledger_exists():
+        with open_ledger(place.ledger) as ledger:
+            version = ledger.champion(workload) if version is None else version
+            if version is not None:
+                digest = ledger.registered(workload, version).get("artefact_digest")
     if version is None:
-        if place.ledger_exists():
-            with open_ledger(place.ledger) as ledger:
-                version = ledger.champion(workload)
-        if version is None:
-            hint = f"Run `equipoise retrain {workload}` first, or name a version with --version"
-            raise misconfigured(workload, "there must be a champion", got="none", hint=hint, code="NO_CHAMPION")
-    return version, resolve(open_store(place.state, place.config().project), workload, version)
+        hint = f"Run `equipoise retrain {workload}` first, or name a version with --version"
+        raise misconfigured(workload, "there must be a champion", got="none", hint=hint, code="NO_CHAMPION")
+    return version, resolve(open_store(place.state, place.config().project), workload, version, digest)
 
 
 def predict(

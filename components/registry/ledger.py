@@ -289,6 +289,15 @@ class Ledger:
         with self._store.reading() as connection:
             return connection.execute(query).scalar_one()
 
+    def registered(self, workload: str, version: int | str) -> Mapping[str, Any]:
+        """What was recorded when the version was registered: `artefact_digest`, `data_digest`, `model_digest`, `run_id`.
+
+        Empty for a version the ledger was not told of.
+        """
+        with self._store.reading() as connection:
+            event = registration(connection, workload, version_number(version))
+        return event.document()["details"] if event else {}
+
     def promotion_blocked(self, workload: str, version: int | str) -> bool:
         """Whether an automatic promotion of that version would be refused because a rollback stands."""
         with self._store.reading() as connection:

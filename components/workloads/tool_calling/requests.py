@@ -8,6 +8,7 @@ from components.workloads.tool_calling.dialogues import Sample
 from components.workloads.tool_calling.trm_lines import sample_to_json
 
 ASKED = ("tools", "history")
+OPTIONAL = ("intents", "slot_descriptions", "given_tool")  # what a user may add to it
 
 
 def request_of(sample: Sample) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from components.workloads.tool_calling.evaluate import evaluate
 from components.workloads.tool_calling.loss import TERMS
 from components.workloads.tool_calling.metrics import score, validation_metrics
 from components.workloads.tool_calling.model import TinyRecursiveModel, build, rollout, supervision_steps
-from components.workloads.tool_calling.requests import request_of
+from components.workloads.tool_calling.requests import OPTIONAL, request_of
 from components.workloads.tool_calling.trm_jsonl import read_request, render
 
 LOADERS = {"trm": predict.load, "baseline": baseline.load}
@@ -78,5 +78,6 @@ WORKLOAD = Workload(
     score=score,
     read_request=read_request,
     request=request_of,
+    optional=OPTIONAL,
     render=render,
 )
