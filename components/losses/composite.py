@@ -97,6 +97,9 @@ class Composite:
         self.leaves = tuple(_leaves(terms, settings))
         self.names = tuple(leaf.name for leaf in self.leaves)
 
+    def __repr__(self) -> str:
+        return f"Composite({', '.join(f'{leaf.name}: {leaf.settings!r}' for leaf in self.leaves)})"
+
     def counts(self, batches: Sequence[Batch], supervision_steps: int) -> dict[str, Tensor]:
         """Number of valid values per term in one optimizer step on this rank; SUM over ranks before use.
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from components.losses.composite import Composite
 from components.losses.contract import Batch, Outputs
 from components.workloads.tool_calling.loss import TERMS
+from components.workloads.trading.loss import TERMS as TRADING_TERMS
 
 ALWAYS = ((0.0, 1.0),)
 
@@ -167,9 +168,57 @@ def _tool_calling(name: str, **options: Any) -> Case:
     )
 
 
+DAYS, STRATEGIES = 4, 5  # of a trading row: the days it holds
+
+
+def _days(numbers: Sequence[int]) -> Batch:
+    rows = [torch.Generator().manual_seed(1000 + number) for number in numbers]
+    return {
+        "x": torch.cat([torch.randn(DAYS, WIDTH, generator=make, dtype=torch.float64) for make in rows]),
+        "label": torch.cat([torch.randint(-1, STRATEGIES, (DAYS,), generator=make) for make in rows]),
+        "pnl": torch.cat([torch.randn(DAYS, generator=make, dtype=torch.float64) * 0.05 for make in rows]),
+        "sample_id": torch.cat([100 * n + torch.arange(DAYS) for n in numbers]),
+        "class_counts": torch.tensor([40, 3, 0, 25, 7]),
+    }
+
+
+def _trading_parameters() -> list[Tensor]:
+    make = torch.Generator().manual_seed(98)
+    shapes = [(WIDTH, STRATEGIES), (WIDTH,)]
+    return [torch.randn(shape, generator=make, dtype=torch.float64).requires_grad_() for shape in shapes]
+
+
+def _trading_rollout(weights: list[Tensor], batch: Batch, steps: int) -> list[Outputs]:
+    states = [torch.tanh(batch["x"] * step) for step in range(1, steps + 1)]
+    return [{"task_logits": 2 * state @ weights[0], "halt_logits": state @ weights[1]} for state in states]
+
+
+def _trading(name: str, **options: Any) -> Case:
+    numbers = {
+        "profit": {"pnl_scale": 0.05, "w_min": 0.0, "class_weights": None, "class_weight_limit": 10.0},
+        "halt": {"confidence_threshold": 0.5},
+        "task": {"class_weights": None, "class_weight_limit": 10.0},
+    }
+    for term in numbers.values():
+        term |= {key: value for key, value in options.items() if key in term}
+    weights = {"profit": 1.0, "halt": 0.1, "task": 0.5}
+    return Case(
+        name,
+        TRADING_TERMS,
+        SimpleNamespace(**{n: SimpleNamespace(weight=w, schedule=ALWAYS, **numbers[n]) for n, w in weights.items()}),
+        _days,
+        _trading_parameters,
+        _trading_rollout,
+        lambda batch: {**batch, "label": torch.full_like(batch["label"], -1)},
+        frozenset(TRADING_TERMS),
+    )
+
+
 CASES = (
     _tool_calling("tool_calling"),
     _tool_calling("tool_calling, options", alpha="auto", gamma=0.5, target="decision_and_tool"),
+    _trading("trading"),
+    _trading("trading, options", class_weights="auto", w_min=0.3, pnl_scale=0.02),
 )
 EACH_TERM = [(case, name) for case in CASES for name in case.terms]
 IDS = [f"{case.name}: {name}" for case, name in EACH_TERM]

@@ -12,7 +12,8 @@ from torch.testing import assert_close
 
 from components.losses.cross_entropy import class_ce, tokens_ce
 from components.losses.focal import binary_focal, focal_ce
-from components.losses.halting import decision_is_right, halting_bce
+from components.losses.halting import confident_halting, decision_is_right, halting_bce
+from components.losses.profit import profit_ce
 from components.losses.spans import span_ce
 
 ORACLES = Path(__file__).parents[2].parent / "shared" / "oracles" / "losses.json"
@@ -35,6 +36,17 @@ FORMULAS = {
         torch.tensor(i["start_labels"]),
         torch.tensor(i["end_labels"]),
         torch.tensor(i["attention"]).bool(),
+    ),
+    "profit": lambda i, s: profit_ce(
+        exact(i["logits"]),
+        torch.tensor(i["labels"]),
+        exact(i["pnl"]),
+        s["scale"],
+        s.get("w_min", 0.0),
+        exact(s["class_weights"]) if "class_weights" in s else None,
+    ),
+    "halt": lambda i, s: confident_halting(
+        exact(i["halt_logits"]), exact(i["logits"]), torch.tensor(i["labels"]), s["threshold"]
     ),
     "tokens_ce": lambda i, s: tokens_ce(exact(i["logits"]), torch.tensor(i["labels"])),
 }
