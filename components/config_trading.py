@@ -125,8 +125,8 @@ class TradingEvaluation(EvaluationConfig):
     """`trials`: candidates that were tried to find the evaluated one, which the deflated Sharpe ratio takes off.
 
     `parts`: stretches of days that the probability of backtest overfitting halves in every way. `cash`: the symbol
-    whose return Sharpe ratios take off; null: nothing. `benchmarks`: name -> shares, to compare with. `momentum_days`: by
-    whose return the momentum baseline chooses. `leakage_margin`: how far the accuracy may be above always the most
+    whose return Sharpe ratios take off; null: nothing. `benchmarks`: name -> shares, to compare with. `momentum_days`:
+    by whose return the momentum baseline chooses. `leakage_margin`: how far the accuracy may be above always the most
     frequent strategy before it is an alarm.
     """
 
