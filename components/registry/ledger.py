@@ -290,7 +290,7 @@ class Ledger:
             return connection.execute(query).scalar_one()
 
     def registered(self, workload: str, version: int | str) -> Mapping[str, Any]:
-        """What was recorded when the version was registered: `artefact_digest`, `data_digest`, `model_digest`, `run_id`.
+        """What registering the version recorded: `artefact_digest`, `data_digest`, `model_digest`, `run_id`.
 
         Empty for a version the ledger was not told of.
         """

@@ -1,5 +1,6 @@
 """One stage at a time through DVC: what ran, what did not, whose error it was, what a kill leaves."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,11 +10,14 @@ import time
 
 import pytest
 
-from components.config_edit import Edit
+from components.config import load_config
+from components.config_edit import Edit, edit
 from components.errors import EquipoiseError
+from components.workloads.tool_calling.data import generate
 from flows.dvc_child import PR_SET_PDEATHSIG
 from flows.stages import StageKilled, bring_up_to_date, needed, stale
 from flows.state import Place, exclusive, make_state, place, record_edits
+from tests.flows.projects import real_project
 
 W = "tool_calling"
 
@@ -134,6 +138,29 @@ def test_generate_is_needed_only_for_the_embedded_data(plain):
     text = plain.params.read_text().replace("source: data/raw/tool_calling", "source: ../dialogues")
     plain.params.write_text(text)
     assert needed(plain, W) == ("prepare", "train", "evaluate")
+
+
+@pytest.mark.parametrize("name", ["intend.json", "map.json"])
+def test_a_changed_intent_map_makes_prepare_run_again(tmp_path, name):
+    """Its digest stands in dvc.lock within that of the raw data, and the flow notices as DVC itself does."""
+    project = real_project(tmp_path / "project")
+    where, raw = Place(project, project / ".equipoise"), project / "dialogues"
+    section = load_config(where.params).tool_calling
+    generate(section, raw)
+    (raw / "intend.json").rename(raw / name)
+    changes = [f'{W}.data.source="dialogues"'] + (
+        [] if name == "intend.json" else [f'{W}.data.intent_map="dialogues/map.json"']
+    )
+    edit(where.params, W, changes)
+    bring_up_to_date(where, W, "prepare", quiet)
+    before = [(project / "dvc.lock").read_bytes(), (where.prepared(W) / "manifest.json").read_bytes()]
+    assert not stale(where, W, ["prepare"])
+    intents = json.loads((raw / name).read_text())
+    (raw / name).write_text(json.dumps(dict.fromkeys(intents, "something else")))
+    assert stale(where, W, ["prepare"]) == ["prepare"]
+    assert bring_up_to_date(where, W, "prepare", quiet).ran
+    after = [(project / "dvc.lock").read_bytes(), (where.prepared(W) / "manifest.json").read_bytes()]
+    assert before[0] != after[0] and before[1] != after[1]
 
 
 def test_a_second_command_on_a_workload_is_told_who_holds_it(plain):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -147,7 +148,7 @@ def open_source(settings: ToolCallingData) -> Reader:
     """The reader for the source's format; `auto` looks at what lies there.
 
     Raises:
-        EquipoiseError: E_MISSING (66) when nothing is there.
+        EquipoiseError: E_MISSING (66) when nothing is there, E_CONFIG (78) for an intent map that DVC does not watch.
     """
     source = Path(settings.source)
     if not source.exists():
@@ -167,8 +168,20 @@ def open_source(settings: ToolCallingData) -> Reader:
             )
         return lambda: read_sgd(source)
     path = find_intent_map(source) if settings.intent_map is None else Path(settings.intent_map)
-    intents = None if path is None else read_intent_map(path)
+    intents = None if path is None else read_intent_map(_watched(path, source))
     return lambda: read_jsonl(source, intents)
+
+
+def _watched(path: Path, source: Path) -> Path:
+    """The intent map, if it lies in the source's folder: DVC watches that and would not notice a change elsewhere."""
+    if Path(os.path.abspath(source)) not in Path(os.path.abspath(path)).parents:
+        raise misconfigured(
+            "tool_calling.data.intent_map",
+            "must lie in the folder that data.source names, where its changes are noticed",
+            got=str(path),
+            hint="Put data and map into one folder and name that folder with --data",
+        )
+    return path
 
 
 def _first_pass(reader: Reader, settings: ToolCallingData) -> tuple[Survey, Scheme, TextTokenizer]:

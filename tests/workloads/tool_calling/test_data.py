@@ -178,7 +178,8 @@ def test_an_unknown_split_is_refused(prepared):
 
 
 def test_one_file_is_split_by_conversation(raw, tmp_path):
-    prepare(settings(raw / "train.jsonl"), tmp_path / "p")
+    shutil.copyfile(raw / "train.jsonl", tmp_path / "train.jsonl")
+    prepare(settings(tmp_path / "train.jsonl"), tmp_path / "p")
     report = json.loads((tmp_path / "p" / "report.json").read_text())
     counts = {split: report["splits"][split]["conversations"] for split in SPLITS}
     assert sum(counts.values()) == 51 and min(counts.values()) >= 1
@@ -226,7 +227,30 @@ def test_bad_sources_are_answered(raw, tmp_path):
     (tmp_path / "train.jsonl").write_text(first + "\n{")
     refused(tmp_path / "train.jsonl", tmp_path / "p", Exit.BAD_DATA)
     refused(raw, tmp_path / "p", Exit.MISSING_INPUT, format="sgd")
-    refused(raw, tmp_path / "p", Exit.MISSING_INPUT, intent_map=str(tmp_path / "no.json"))
+    refused(raw, tmp_path / "p", Exit.MISSING_INPUT, intent_map=str(raw / "no.json"))
+
+
+@pytest.mark.parametrize("case", ["elsewhere", "above", "beside a file"])
+def test_an_intent_map_whose_changes_nobody_notices_is_refused(raw, tmp_path, case):
+    """DVC watches what `data.source` names: a folder, or one file alone."""
+    shutil.copytree(raw, tmp_path / "raw")
+    shutil.copyfile(raw / "intend.json", tmp_path / "map.json")
+    source, intent_map = {
+        "elsewhere": (tmp_path / "raw", str(tmp_path / "map.json")),
+        "above": (tmp_path / "raw", str(tmp_path / "raw" / ".." / "map.json")),
+        "beside a file": (tmp_path / "raw" / "train.jsonl", None),
+    }[case]
+    error = refused(source, tmp_path / "p", Exit.CONFIGURATION, intent_map=intent_map)
+    assert error.place == "tool_calling.data.intent_map" and "folder" in error.hint
+
+
+def test_an_intent_map_of_another_name_is_read_from_the_folder(raw, tmp_path):
+    shutil.copytree(raw, tmp_path / "raw")
+    (tmp_path / "raw" / "intend.json").rename(tmp_path / "raw" / "map.json")
+    prepare(settings(tmp_path / "raw", intent_map=str(tmp_path / "raw" / "map.json")), tmp_path / "p")
+    prepare(settings(raw), tmp_path / "q")
+    read = [sample.intents for sample in samples(tmp_path / "p", "test")]
+    assert read == [sample.intents for sample in samples(tmp_path / "q", "test")] and read[0]
 
 
 def test_an_error_leaves_the_earlier_data(raw, prepared, tmp_path):
