@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from components.losses.contract import Batch, Outputs, Term
+    from components.losses.health import Rule
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Workload:
         request: labelled sample -> the raw request, as `read_request` reads it, that asks for its prediction.
         optional: the fields that `read_request` takes beyond those that `request` gives.
         render: prediction -> JSON object as `predict` and the served model answer it.
+        health: rules that judge the curves of a training and raise alarms.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Workload:
     read_request: Callable[[Mapping[str, Any], str], Any]
     request: Callable[[Any], dict[str, Any]]
     render: Callable[[Any], dict[str, Any]]
+    health: Sequence[Rule] = ()
     optional: Sequence[str] = ()
 
 

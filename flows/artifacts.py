@@ -39,7 +39,10 @@ def was_killed(_task: Any, _run: Any, state: State[Any]) -> bool:
 def publish(place: Place, workload: str, outcome: dict[str, Any]) -> dict[str, Any]:
     """Writes the three artifacts and returns the outcome as it came."""
     key = workload.replace("_", "-")
-    stages = [{"stage": name, **values} for name, values in outcome["stages"].items()]
+    stages = [
+        {"stage": name, **values, "alarms": "; ".join(row["message"] for row in values.get("alarms", ()))}
+        for name, values in outcome["stages"].items()
+    ]
     create_table_artifact(key=f"{key}-stages", table=stages, description=f"Stages of {workload}")
     create_table_artifact(key=f"{key}-metrics", table=metrics_table(place, workload), description="Test split")
     create_markdown_artifact(key=f"{key}-gate", markdown=gate_markdown(outcome), description="The gate's decision")

@@ -8,7 +8,7 @@ from typing import Any
 
 from flows import provenance
 from flows.provenance import kept_heads
-from flows.stages import StageResult, needed, stale
+from flows.stages import StageResult, needed, result_of, stale
 from flows.state import Place, exclusive, make_state
 
 HEAD = ("head", "metric", "difference", "low", "high", "verdict")
@@ -45,7 +45,7 @@ def unchanged(place: Place, workload: str) -> dict[str, Any] | None:
     settled = _settled(place, workload)
     if settled is None:
         return None
-    stages = [StageResult(name, False, round((time.monotonic() - began) / len(names), 3)) for name in names]
+    stages = [result_of(place, workload, name, False, began, share=len(names)) for name in names]
     return outcome_document("UNCHANGED", *settled, stages)
 
 

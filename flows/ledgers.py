@@ -42,14 +42,45 @@ def events(place: Place, workload: str | None, at: str | None, verify: bool) -> 
 
 
 def status(place: Place, workload: str | None = None) -> dict[str, Any]:
-    """{workload: {champion: {version, since, run_id, reason} or None, generation, blocked, previous, alarms}}."""
-    names = (workload,) if workload else NAMES
-    if not place.ledger_exists():
-        return {name: _nothing() for name in names}
-    from components.registry.ledger import open_ledger
+    """{workload: {champion: {version, since, run_id, why} or None, generation, previous, blocked, looks, alarms}}.
 
-    with open_ledger(place.ledger) as ledger:
-        return {name: _standing(ledger, name) for name in names}
+    Each of `alarms` is {rule, subject, step, value, message, causes, remedies}: a rollback that stands, then what the
+    latest training raised, be it finished or under way.
+    """
+    names = (workload,) if workload else NAMES
+    found = {name: _nothing() for name in names}
+    if place.ledger_exists():
+        from components.registry.ledger import open_ledger
+
+        with open_ledger(place.ledger) as ledger:
+            found = {name: _standing(ledger, name) for name in names}
+    return {name: each | {"alarms": [*each["alarms"], *_of_training(place, name)]} for name, each in found.items()}
+
+
+def _of_training(place: Place, workload: str) -> list[dict[str, Any]]:
+    """The alarms that the latest training wrote into its curves; a file that cannot be read is one itself."""
+    from components.registry.curves import read_alarms
+
+    curves = place.checkpoint(workload) / "curves.jsonl"
+    try:
+        return read_alarms(curves)
+    except EquipoiseError as error:
+        return [_alarm("curves", workload, f"{error.place}: {error.rule}", "the file was damaged", error.hint)]
+    except OSError as error:
+        message, cause = f"{curves} cannot be read", error.strerror or str(error)
+        return [_alarm("curves", workload, message, cause, "grant permission to read it")]
+
+
+def _alarm(rule: str, subject: str, message: str, cause: str, *remedies: str) -> dict[str, Any]:
+    return {
+        "rule": rule,
+        "subject": subject,
+        "step": None,
+        "value": None,
+        "message": message,
+        "causes": [cause],
+        "remedies": list(remedies),
+    }
 
 
 def _standing(ledger: Any, workload: str) -> dict[str, Any]:
@@ -61,7 +92,9 @@ def _standing(ledger: Any, workload: str) -> dict[str, Any]:
     made = next((e for e in past if e.event == "register" and e.version == state.champion), None)
     alarms = []
     if state.blocked:
-        alarms.append("a rollback stands: automatic promotion waits for newer data or `equipoise rollback --release`")
+        remedies = "bring newer data", f"`equipoise rollback {workload} --release` when it may serve again"
+        message = "a rollback stands: nothing is promoted automatically"
+        alarms.append(_alarm("rollback", workload, message, switch.reason or "no reason was given", *remedies))
     champion = {
         "version": state.champion,
         "since": state.since,

@@ -16,7 +16,8 @@ def stage(document: Mapping[str, Any]) -> str:
     if "metrics" in document:
         return metrics(document)
     lines = stages(document["stages"])
-    numbers = [f"{name} {_value(value)}" for name, value in _flat(document["report"]).items()]
+    figures = {name: value for name, value in document["report"].items() if name != "alarms"}  # said with the stage
+    numbers = [f"{name} {_value(value)}" for name, value in _flat(figures).items()]
     return "\n".join([*lines, *numbers[:SHOWN]])
 
 
@@ -32,9 +33,20 @@ def metrics(document: Mapping[str, Any]) -> str:
 
 
 def stages(document: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A line a stage: ran or up to date, seconds."""
+    """A line a stage: ran or up to date, seconds; below them the alarms that the training raised."""
     rows = [[name, "ran" if s["ran"] else "up to date", f"{s['seconds']:.1f} s"] for name, s in document.items()]
-    return table(rows)
+    return [*table(rows), *(line for s in document.values() for line in alarms(s.get("alarms", ())))]
+
+
+def alarms(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Three lines an alarm: what was seen, what may be behind it, what to do."""
+    lines = []
+    for row in rows:
+        place = "" if row["step"] is None else f" at step {row['step']}"
+        seen = [f"alarm {row['rule']}{place}: {row['message']}"]
+        because = [f"  possible causes: {'; '.join(row['causes'])}"] if row["causes"] else []
+        lines += [one_line(line) for line in (*seen, *because, f"  try: {'; '.join(row['remedies'])}")]
+    return lines
 
 
 def retrain(document: Mapping[str, Any]) -> str:
@@ -94,7 +106,7 @@ def status(document: Mapping[str, Any]) -> str:
             since = f"since {champion['since']} (generation {each['generation']})"
             lines.append(f"{name}: version {champion['version']} serves {since}")
             lines.append(f"  why: {champion['why']}")
-        lines += [f"  alarm: {alarm}" for alarm in each["alarms"]]
+        lines += [f"  {line}" for line in alarms(each["alarms"])]
     return "\n".join(lines)
 
 

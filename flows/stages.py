@@ -19,6 +19,7 @@ from typing import Any
 
 from components.errors import EquipoiseError, Exit, busy
 from components.files import write_text
+from components.registry.curves import read_alarms
 from flows.state import Place
 
 STAGES = ("prepare", "train", "evaluate")
@@ -32,14 +33,19 @@ Say = Callable[[str], object]
 
 @dataclass(frozen=True)
 class StageResult:
-    """What bringing a stage up to date took. `ran` is False when DVC found nothing to do."""
+    """What bringing a stage up to date took. `ran` is False when DVC found nothing to do.
+
+    `alarms`: of a training, the health alarms it raised; None for the other stages.
+    """
 
     stage: str
     ran: bool
     seconds: float
+    alarms: list[dict[str, Any]] | None = None
 
     def document(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if key != "stage"}
+        """{ran, seconds}, of a training alarms as well."""
+        return {key: value for key, value in asdict(self).items() if key != "stage" and value is not None}
 
 
 class StageKilled(EquipoiseError):
@@ -92,12 +98,18 @@ def bring_up_to_date(place: Place, workload: str, stage: str, say: Say) -> Stage
     """
     began = time.monotonic()
     if not stale(place, workload, [stage]):
-        return StageResult(stage, False, round(time.monotonic() - began, 3))
+        return result_of(place, workload, stage, False, began)
     lines, status = _reproduce(place, f"{stage}@{workload}", say)
     if status:
         raise _failure(place, workload, stage, lines)
     restored = any("is cached - skipping run" in line for line in lines)
-    return StageResult(stage, not restored, round(time.monotonic() - began, 3))
+    return result_of(place, workload, stage, not restored, began)
+
+
+def result_of(place: Place, workload: str, stage: str, ran: bool, began: float, share: int = 1) -> StageResult:
+    """The result of a stage that is up to date now; `share` stages took the time since `began` (monotonic) together."""
+    alarms = read_alarms(place.checkpoint(workload) / "curves.jsonl") if stage == "train" else None
+    return StageResult(stage, ran, round((time.monotonic() - began) / share, 3), alarms)
 
 
 def _reproduce(place: Place, target: str, say: Say) -> tuple[list[str], int]:

@@ -1,19 +1,22 @@
 """Rules over the curves of a run: pure functions from what was logged to alarms that a person can act on.
 
 A curve line is what training appends to curves.jsonl at every report:
-`{"step", "epoch", "progress", "loss", "terms": {name: {"raw", "weight", "share", "n_valid"}}}`, optionally with
-`"validation": {...}` (which ends an epoch) and `"gradients": {name: {"norm", "share"}}`. A rule takes all lines so far.
+`{"step", "epoch", "progress", "loss", "terms": {name: {"raw", "weight", "share", "n_valid"}}}`, sometimes with
+`"gradients": {name: {"norm", "share"}}` (see `gradient_panel`); a line with `"validation": {...}` ends an epoch and has
+neither loss nor terms. A rule takes all lines so far.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
 Line = Mapping[str, Any]
+
+ENOUGH = 4  # reports before a term is called stuck or not decreasing
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,11 @@ class Alarm:
         return {**asdict(self), "causes": list(self.causes), "remedies": list(self.remedies)}
 
 
+def as_text(row: Mapping[str, Any]) -> str:
+    """An alarm's row as one line: what was seen, why that may be, what to do."""
+    return f"{row['message']}. Possible causes: {'; '.join(row['causes'])}. Try: {'; '.join(row['remedies'])}"
+
+
 Rule = Callable[[Sequence[Line]], list[Alarm]]
 
 
@@ -50,12 +58,12 @@ def stuck(term: str, at: float, within: float, causes: tuple[str, ...], remedies
 
     def rule(lines: Sequence[Line]) -> list[Alarm]:
         found = []
-        for epoch in _whole_epochs(lines):
-            raws = _raws(epoch, term)
-            if raws and all(abs(raw - at) <= within * at for raw in raws):
-                number = epoch[-1]["epoch"]
-                message = f"{term} stood at {fmean(raws):.4f}, within {within:.0%} of {at:.4f}, for epoch {number}"
-                found.append(Alarm("stuck", term, epoch[-1]["step"], raws[-1], message, causes, remedies))
+        for raws, end in _stretches(lines, term):
+            if all(abs(raw - at) <= within * at for raw in raws):
+                message = (
+                    f"{term} stood at {fmean(raws):.4f}, within {within:.0%} of {at:.4f}, until epoch {end['epoch']}"
+                )
+                found.append(Alarm("stuck", term, end["step"], raws[-1], message, causes, remedies))
         return found
 
     return rule
@@ -82,19 +90,22 @@ def unlabelled(causes: tuple[str, ...], remedies: tuple[str, ...], optional: tup
 
 
 def growing(reports: int, causes: tuple[str, ...], remedies: tuple[str, ...], by: float = 0.25) -> Rule:
-    """The loss grew at each of the last `reports` reports, by the share `by` in all: noise rises too, but not so far.
+    """The loss grew at each of the last `reports` reports, by the share `by` in all, to a height it had left behind.
 
-    A schedule that raises a weight makes the total grow without any fault, so the raw means are compared at the latest
-    weights wherever the lines carry them.
+    Noise rises too, but neither so far nor above all of the ten times as many reports before. A schedule that raises a
+    weight makes the total grow without any fault, so the raw means are compared at the latest weights wherever the
+    lines carry them.
     """
 
     def rule(lines: Sequence[Line]) -> list[Alarm]:
-        for end in range(reports, len(lines)):
-            window = lines[end - reports : end + 1]
+        told = [line for line in lines if "loss" in line]
+        for end in range(reports, len(told)):
+            window = told[max(0, end - 11 * reports) : end + 1]
             losses = [_loss_at(line, window[-1]) for line in window]
-            if all(b > a for a, b in pairwise(losses)) and losses[-1] > (1 + by) * losses[0]:
-                message = f"the loss grew for {reports} reports, from {losses[0]:.4g} to {losses[-1]:.4g}"
-                return [Alarm("growing", "loss", window[-1]["step"], losses[-1], message, causes, remedies)]
+            rise = losses[-reports - 1 :]
+            if all(b > a for a, b in pairwise(rise)) and rise[-1] > (1 + by) * rise[0] and rise[-1] == max(losses):
+                message = f"the loss grew for {reports} reports, from {rise[0]:.4g} to {rise[-1]:.4g}"
+                return [Alarm("growing", "loss", window[-1]["step"], rise[-1], message, causes, remedies)]
         return []
 
     return rule
@@ -108,17 +119,14 @@ def not_decreasing(term: str, causes: tuple[str, ...], remedies: tuple[str, ...]
 
     def rule(lines: Sequence[Line]) -> list[Alarm]:
         found, before, start = [], None, None
-        for epoch in _whole_epochs(lines):
-            raws = _raws(epoch, term)
-            if not raws:
-                continue
+        for raws, end in _stretches(lines, term):
             start = raws[0] if start is None else start
             mean, half = fmean(raws), len(raws) // 2
-            flat = not half or fmean(raws[-half:]) >= fmean(raws[:half])
-            comparable = half or before is not None
-            if comparable and flat and (before is None or mean >= before) and mean > settled * start:
-                message = f"{term} did not decrease over epoch {epoch[-1]['epoch']}: {raws[0]:.4f} to {raws[-1]:.4f}"
-                found.append(Alarm("not_decreasing", term, epoch[-1]["step"], raws[-1], message, causes, remedies))
+            flat = fmean(raws[-half:]) >= fmean(raws[:half])
+            if flat and (before is None or mean >= before) and mean > settled * start:
+                levels = f"{raws[0]:.4f} to {raws[-1]:.4f}"
+                message = f"{term} did not come down by the end of epoch {end['epoch']}: {levels}"
+                found.append(Alarm("not_decreasing", term, end["step"], raws[-1], message, causes, remedies))
             before = mean
         return found
 
@@ -126,16 +134,21 @@ def not_decreasing(term: str, causes: tuple[str, ...], remedies: tuple[str, ...]
 
 
 def gradient_share(low: float, high: float, causes: tuple[str, ...], remedies: tuple[str, ...]) -> Rule:
-    """A term's share of the gradient norms stays below `low` (dead) or above `high` (drowning) for an epoch."""
+    """A term's share of the gradient norms stays below `low` (dead) or above `high` (drowning) for an epoch.
+
+    One panel is one micro-batch at one moment: an epoch with a single one is judged together with the panel before.
+    """
 
     def rule(lines: Sequence[Line]) -> list[Alarm]:
-        found = []
+        found, before = [], []
         for epoch in _whole_epochs(lines):
             panels = [line["gradients"] for line in epoch if len(line.get("gradients") or {}) > 1]
+            judged = [*before, *panels] if len(panels) == 1 else panels
+            before = panels[-1:] or before
             for term in {name: None for panel in panels for name in panel}:
-                shares = [panel[term]["share"] for panel in panels if term in panel]
+                shares = [panel[term]["share"] for panel in judged if term in panel]
                 for kind, bad in (("dead", max(shares) < low), ("drowning", min(shares) > high)):
-                    if bad:
+                    if bad and len(shares) > 1:
                         message = f"{term} had {shares[-1]:.2%} of the gradient in epoch {epoch[-1]['epoch']} ({kind})"
                         found.append(Alarm(kind, term, epoch[-1]["step"], shares[-1], message, causes, remedies))
         return found
@@ -166,6 +179,17 @@ def _whole_epochs(lines: Sequence[Line]) -> list[list[Line]]:
     if order and not any("validation" in line or line["progress"] >= 1 for line in order[-1]):
         order.pop()
     return [[line for line in epoch if "terms" in line] for epoch in order if any("terms" in line for line in epoch)]
+
+
+def _stretches(lines: Sequence[Line], term: str) -> Iterator[tuple[list[float], Line]]:
+    """The term's raw means of each whole epoch and that epoch's last line; short epochs are taken together, because a
+    few reports say little."""
+    raws: list[float] = []
+    for epoch in _whole_epochs(lines):
+        raws += _raws(epoch, term)
+        if len(raws) >= ENOUGH:
+            yield raws, epoch[-1]
+            raws = []
 
 
 def _terms(epoch: Sequence[Line]) -> list[str]:

@@ -16,10 +16,12 @@ from typing import Any
 
 from components.errors import EquipoiseError, Exit, bad_data
 from components.files import write_json, write_text
-from components.registry.tracking import Store, client, finish_run, mlflow_errors, send_metrics
+from components.registry.tracking import Store, client, finish_run, mlflow_errors, record_alarms, send_metrics
 
 MARK = "train/reports"  # logged with every line: how many lines the run has with this one
 POLL_SECONDS = 3.0
+ALARMS = b'"alarms"'
+ALARM = ("rule", "subject", "step", "value", "message", "causes", "remedies")
 
 
 def forward_curves(store: Store, run_id: str, curves: Path, position: Path) -> int:
@@ -27,8 +29,9 @@ def forward_curves(store: Store, run_id: str, curves: Path, position: Path) -> i
 
     Args:
         curves: JSON lines, each with a whole number `step` that never falls. `terms` become `train/<term>/raw|share|
-            n_valid`, `validation` becomes `validation/<metric>`, other numbers `train/<name>`. Training that goes back
-            to a checkpoint cuts the file there and writes the very same lines again.
+            weight|n_valid`, `gradients` become `train/gradients/<term>/norm|share`, `validation` becomes
+            `validation/<metric>`, other numbers `train/<name>`; `alarms` are kept as tags and a file. Training that
+            goes back to a checkpoint cuts the file there and writes the very same lines again.
         position: small JSON file in the state that remembers how far this got; it only saves work.
 
     Raises:
@@ -49,11 +52,30 @@ def forward_curves(store: Store, run_id: str, curves: Path, position: Path) -> i
         if number > arrived:
             step, metrics = _report(line, f"{curves.name} line {number}")
             reports.append((step, {**metrics, MARK: float(number)}))
+    if any(ALARMS in line for line in lines):
+        record_alarms(store, run_id, read_alarms(curves))  # before the lines count as arrived; twice does no harm
     if reports:
         position.unlink(missing_ok=True)  # until the sending is known to have worked, the run itself is asked
         send_metrics(store, run_id, reports)
     write_json(position, {"run_id": run_id, "offset": end, "lines": number, "arrived": max(number, arrived)})
     return end
+
+
+def read_alarms(curves: Path) -> list[dict[str, Any]]:
+    """The health alarms in the complete lines of a curves file, as {rule, subject, step, value, message, causes,
+    remedies}, of a training under way too; none without the file.
+
+    Raises:
+        EquipoiseError: E_CURVES (65) for a line that is not a report.
+    """
+    if not curves.is_file():
+        return []
+    found: list[dict[str, Any]] = []
+    with curves.open("rb") as handle:
+        for number, line in enumerate(handle, 1):
+            if ALARMS in line and line.endswith(b"\n"):  # the others need no parsing: a look stays quick
+                found += _alarms(line, f"{curves.name} line {number}")
+    return found
 
 
 @contextmanager
@@ -172,8 +194,19 @@ def _report(line: bytes, place: str) -> tuple[int, Mapping[str, Any]]:
             raise ValueError("no step")
         return report.pop("step"), _named(report)
     except (ValueError, RecursionError) as error:
-        rule, hint = "must be a JSON object with a whole number `step`", "Train again; only training writes this file"
-        raise bad_data(place, rule, got=line[:60].decode("utf-8", "replace"), hint=hint, code="CURVES") from error
+        raise _damaged(place, "must be a JSON object with a whole number `step`", line) from error
+
+
+def _alarms(line: bytes, place: str) -> list[dict[str, Any]]:
+    try:
+        return [{key: row[key] for key in ALARM} for row in json.loads(line)["alarms"]]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(place, f"alarms must be objects of {', '.join(ALARM)}", line) from error
+
+
+def _damaged(place: str, rule: str, line: bytes) -> EquipoiseError:
+    hint = "Train again; only training writes this file"
+    return bad_data(place, rule, got=line[:60].decode("utf-8", "replace"), hint=hint, code="CURVES")
 
 
 def _named(report: Mapping[str, Any]) -> dict[str, Any]:

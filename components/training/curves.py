@@ -34,6 +34,11 @@ class Curves:
         self._digest.update(line)
         self._do(lambda: self._append(line))
 
+    def lines(self) -> list[dict[str, Any]]:
+        """What the file holds."""
+        with self.path.open("rb") as handle:
+            return [json.loads(line) for line in handle]
+
     def mark(self) -> dict[str, Any]:
         """Makes the file durable and returns what `can_return_to` needs."""
         self._do(self._sync)

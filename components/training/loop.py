@@ -16,6 +16,8 @@ from components.data.manifest import verify_once
 from components.errors import EquipoiseError, Exit, bad_data
 from components.losses.composite import Composite, Report
 from components.losses.contract import Batch, Outputs
+from components.losses.gradient_panel import GradientPanel, gradient_panel
+from components.losses.health import as_text
 from components.training import checkpoint, ema, optimizer
 from components.training.curves import Curves
 from components.training.distributed import (
@@ -30,11 +32,12 @@ from components.training.distributed import (
 from components.training.fingerprint import fingerprint, numerics, recipe
 from components.training.finished import finished_summary, remove_finished, write_finished
 from components.training.interrupt import TrainingInterrupted, stop_requests
-from components.training.precision import autocast, choose_device, choose_precision, compile_blocks, reproducible
-from components.training.progress import Show, shown
-from components.training.report import Window
+from components.training.precision import autocast, choose_device, choose_precision, compile_blocks, eager, reproducible
+from components.training.progress import Show, say, shown
+from components.training.report import Window, panel_due
 from components.training.seeds import seed_everything
 from components.training.state import Run, restore, save, usable_slot
+from components.training.watch import Watch
 from components.workload import Workload
 
 
@@ -58,8 +61,8 @@ def train(
         on_report: called with every line of curves.jsonl, on rank 0.
 
     Returns:
-        {"ran", "steps", "epochs", "best_epoch", "objective", "metrics", "fingerprint"}; ran is False when there was
-        nothing left to do.
+        {"ran", "steps", "epochs", "best_epoch", "objective", "metrics", "alarms", "fingerprint"}; ran is False when
+        there was nothing left to do.
 
     Raises:
         TrainingInterrupted: after SIGINT or SIGTERM, with the state saved.
@@ -123,6 +126,7 @@ def _start(
         composite=composite,
         window=Window(composite.names, device),
         curves=Curves(folder / "curves.jsonl", ranks.leads),
+        watch=Watch(workload.health),
         stop_asked=stop_asked,
         on_report=on_report,
     )
@@ -157,11 +161,14 @@ def _train_epoch(run: Run, show: Show) -> None:
     done = position.step_in_epoch * settings.accumulate
     for group in _groups(islice(batches, done, None), settings.accumulate):
         progress = _share_done(run, steps) + 0.5 / (steps * settings.epochs)
+        left, first = steps - position.step_in_epoch - 1, position.epoch == 0
+        due = panel_due(position.step + 1, left, first, settings.report_every, len(run.composite.names))
+        panel = _gradient_panel(run, group, progress) if due else None
         norm, rate = _take_step(run, group, progress)
         position.step += 1
         position.step_in_epoch += 1
         if position.step % settings.report_every == 0:
-            _report(run, progress, norm, rate)
+            _report(run, progress, norm, rate, panel)
         if position.step % settings.checkpoint_every == 0:
             save(run)
         show(_share_done(run, steps), f"epoch {position.epoch + 1}/{settings.epochs} step {position.step}")
@@ -217,6 +224,25 @@ def _take_step(run: Run, group: list[Batch], progress: float) -> tuple[Tensor, f
     return norm, rate
 
 
+def _gradient_panel(run: Run, group: list[Batch], progress: float) -> GradientPanel:
+    """What each term pulls in the step about to be taken, on this rank's first micro-batch alone.
+
+    The step finds everything as it was: it seeds its own random numbers, no gradient is left in a parameter, and what
+    the forward pass changes in buffers is put back. Rank 0's panel is the one reported; the others compute theirs
+    because a term may look across ranks.
+    """
+    index = min(run.ranks.rank, len(group) - 1)
+    counts = run.composite.counts([group[index]], run.workload.supervision_steps(run.section))
+    counts = {name: count.to(run.device) for name, count in counts.items()}
+    before = [buffer.clone() for buffer in run.model.buffers()]
+    run.model.train()
+    with eager(run.section.training.compile):
+        panel = gradient_panel(run.composite, _rollout(run, group, index), counts, progress, run.parameters)
+    for buffer, value in zip(run.model.buffers(), before, strict=True):
+        buffer.copy_(value)
+    return panel
+
+
 def _rollout(run: Run, group: list[Batch], index: int) -> Iterator[tuple[Batch, Outputs]]:
     """The supervision steps of one micro-batch, on the device.
 
@@ -258,14 +284,20 @@ def _refuse_not_finite(run: Run, group: list[Batch], total: Report | None, norm:
     )
 
 
-def _report(run: Run, progress: float, norm: Tensor, rate: float) -> None:
+def _report(run: Run, progress: float, norm: Tensor, rate: float, panel: GradientPanel | None) -> None:
     report = run.window.summarise(run.ranks)
     run.window.clear()
-    _publish(run, {**report, "gradient_norm": float(norm), "learning_rate": rate}, progress)
+    gradients = {"gradients": panel.rows()} if panel else {}
+    _publish(run, {**report, **gradients, "gradient_norm": float(norm), "learning_rate": rate}, progress)
 
 
 def _publish(run: Run, values: Mapping[str, Any], progress: float) -> None:
+    """Appends a line to the curves, with the alarms it is the first to raise."""
     line = {"step": run.position.step, "epoch": run.position.epoch + 1, "progress": progress, **values}
+    if run.ranks.leads and (raised := run.watch.judge(line)):
+        line["alarms"] = raised
+        for row in raised:
+            say(f"alarm: {as_text(row)}")
     run.curves.append(line)
     if run.ranks.leads and run.on_report is not None:
         run.on_report(line)
@@ -325,6 +357,7 @@ def _finish(run: Run) -> dict[str, Any]:
         "best_epoch": position.best_epoch,
         "objective": position.best,
         "metrics": position.metrics,
+        "alarms": run.watch.raised,
         "fingerprint": run.fingerprint,
     }
     if run.ranks.leads:
@@ -339,6 +372,7 @@ def _finish(run: Run) -> dict[str, Any]:
             "best_epoch": position.best_epoch,
             "steps": position.step,
             "validation": summary["metrics"],
+            "alarms": run.watch.raised,
         }
         run.curves.mark()
         write_finished(run.folder, run.prepared, run.best, card, summary)

@@ -102,3 +102,8 @@ def compile_blocks(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, Block):
             module.compile(dynamic=True)
+
+
+def eager(compiled: bool) -> contextlib.AbstractContextManager[object]:
+    """The context in which compiled blocks run as plain Python: compiled code frees what a second backward needs."""
+    return torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext()

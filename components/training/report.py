@@ -10,6 +10,22 @@ from torch import Tensor
 from components.losses.composite import Report
 from components.training.distributed import Ranks, sum_over_ranks
 
+STEPS_PER_TERM = 50  # a panel costs at most an optimizer step a term, so 50 of them apart it costs at most 2%
+
+
+def panel_due(step: int, left: int, first_epoch: bool, report_every: int, terms: int) -> bool:
+    """Whether the report after optimizer step `step` (counted from 1) carries the gradient panel.
+
+    A panel every `STEPS_PER_TERM x terms` steps and, so that a short run has one, in the first epoch's last report. A
+    function of the place in the run alone: what was killed and resumed before does not matter.
+
+    Args:
+        left: optimizer steps of the epoch after this one.
+        terms: loss terms of the run, each of which costs the panel a backward pass.
+    """
+    reported = step % report_every == 0
+    return reported and (step % (STEPS_PER_TERM * terms) < report_every or (first_epoch and left < report_every))
+
 
 class Window:
     """Running sums since the last report, on the device in float64, so that collecting them never waits for it.
@@ -41,7 +57,8 @@ class Window:
         self.steps = steps
 
     def summarise(self, ranks: Ranks) -> dict[str, Any]:
-        """Loss a step, and per term the raw mean, its share (weight in force x raw) and the number of valid values.
+        """Loss a step, and per term the raw mean, the weight in force at the latest step (schedule included), the share
+        of the loss (weight x raw) and the number of valid values.
 
         A term with nothing valid has raw 0 and n_valid 0.
         """
@@ -49,5 +66,5 @@ class Window:
         terms = {}
         for name, factor, (total, count) in zip(self.terms, self.factors, sums[:-1], strict=True):
             raw = total / count if count else 0.0
-            terms[name] = {"raw": raw, "share": factor * raw, "n_valid": int(count)}
+            terms[name] = {"raw": raw, "weight": factor, "share": factor * raw, "n_valid": int(count)}
         return {"loss": sums[-1][0] / max(self.steps, 1), "terms": terms}

@@ -17,6 +17,7 @@ from components.training.distributed import Ranks, sum_over_ranks
 from components.training.fingerprint import numerics
 from components.training.progress import say
 from components.training.report import Window
+from components.training.watch import Watch
 from components.workload import Workload
 
 
@@ -51,6 +52,7 @@ class Run:
     composite: Composite
     window: Window
     curves: Curves
+    watch: Watch
     stop_asked: Callable[[], bool]
     on_report: Callable[[Mapping[str, Any]], object] | None
     position: Position = field(default_factory=Position)
@@ -96,6 +98,7 @@ def restore(run: Run, slot: checkpoint.Slot) -> None:
     run.window.restore(window, slot.state["window_steps"])
     run.curves.return_to(slot.state["curves"])
     if run.ranks.leads:
+        run.watch.recall(run.curves.lines())
         say(f"going on at step {run.position.step}, epoch {run.position.epoch + 1}")
 
 

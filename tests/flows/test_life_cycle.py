@@ -71,7 +71,7 @@ def check_rollback(project, champion):
         assert done.returncode == 78 and document["error"]["code"] == "E_LEDGER_VERSION"
     else:
         assert done.returncode == 0 and document["champion"] == 1
-        assert "rollback" in answer(project, "status")[W]["alarms"][0]
+        assert answer(project, "status")[W]["alarms"][0]["rule"] == "rollback"
 
 
 def check_shell_gives_the_same_bytes(project):

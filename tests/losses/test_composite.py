@@ -220,7 +220,7 @@ def test_gradient_panel_by_hand():
     labels = batch(True)
     outputs = {"x": w[:1], "y": -w[:1], "z": w[1:], "k": values(1.0)}
     counts = composite.counts([labels], 1)
-    panel = gradient_panel(composite, outputs, labels, counts, 0.0, [w])
+    panel = gradient_panel(composite, [(labels, outputs)], counts, 0.0, [w])
     assert panel.norms == {"a": 3.0, "b": 1.0, "c": 4.0, "flat": 0.0}
     assert panel.shares == {"a": 0.375, "b": 0.125, "c": 0.5, "flat": 0.0}
     assert panel.cosines == {("a", "b"): -1.0, ("a", "c"): 0.0, ("b", "c"): 0.0}

@@ -18,7 +18,7 @@ from components.workloads.tool_calling.batches import batches
 from components.workloads.tool_calling.data import generate, prepare, samples
 from components.workloads.tool_calling.dialogues import Sample
 from components.workloads.tool_calling.evaluate import evaluate
-from components.workloads.tool_calling.loss import TERMS
+from components.workloads.tool_calling.loss import HEALTH, TERMS
 from components.workloads.tool_calling.metrics import score, validation_metrics
 from components.workloads.tool_calling.model import TinyRecursiveModel, build, rollout, supervision_steps
 from components.workloads.tool_calling.requests import OPTIONAL, request_of
@@ -80,4 +80,5 @@ WORKLOAD = Workload(
     request=request_of,
     optional=OPTIONAL,
     render=render,
+    health=HEALTH,
 )
