@@ -73,6 +73,34 @@ def members(
         ) from error
 
 
+def file_bytes(path: Path, limits: Limits | None = None) -> bytes:
+    """The contents of one file, unpacked where its first bytes say gzip.
+
+    Raises:
+        EquipoiseError: E_ARCHIVE (65) when it is damaged or larger than a member may be, E_MISSING (66) when it cannot
+            be opened.
+    """
+    limit = (limits or Limits()).member_bytes
+    try:
+        with path.open("rb") as handle:
+            packed = handle.read(2) == b"\x1f\x8b"
+            handle.seek(0)
+            if packed:
+                with gzip.GzipFile(fileobj=handle, mode="rb") as unpacked:
+                    raw = unpacked.read(limit + 1)
+            else:
+                raw = handle.read(limit + 1)
+    except _BROKEN as error:
+        raise _refuse(str(path), "must be a whole gzip file", str(error) or type(error).__name__) from error
+    except OSError as error:
+        raise missing(
+            str(path), "must be a readable file", got=error.strerror or str(error), hint="Name an existing file"
+        ) from error
+    if len(raw) > limit:
+        raise _refuse(str(path), f"must have at most {limit} bytes", "more")
+    return raw
+
+
 def is_archive(path: Path) -> bool:
     """Whether the name is one an archive has; its contents are checked when it is read."""
     return path.name.lower().endswith((".tar.gz", ".tgz", ".tar", ".zip"))
