@@ -192,7 +192,7 @@ def _samples(prepared: Path, split: str, window: int) -> Iterator[Sample]:
     label, pnl, regime, days = (open_array(prepared / split / f"{n}.npy") for n in ("label", "pnl", "regime", "day"))
     returns = open_array(prepared / split / "returns.npy", 2)
     for row, day in enumerate(days.tolist()):
-        date = np.datetime64(panel.dates[day], "D")
+        date = panel.dates[day : day + 1].astype("datetime64[D]")[0]
         labels = Labels(int(label[row]), float(pnl[row]), tuple(returns[row].tolist()), REGIMES[regime[row]])
-        block = int(date.astype("datetime64[M]").astype(int))
+        block = int(date.astype("datetime64[M]").astype(np.int64))
         yield Sample(str(date), date, block, rows(panel, day - window - LOOKBACK + 1, day + 1), labels)

@@ -114,7 +114,8 @@ def planted(seed: int, days: int, edge: float) -> tuple[Bars, NDArray[np.int64]]
     long_yield = np.clip(4.0 + slope - slope.mean(), 0.5, None)
     dates = np.arange(LAST_DAY - np.timedelta64(2 * days), LAST_DAY + np.timedelta64(1))
     dates = dates[np.is_busday(dates)][-days:]
-    stocks, bonds = (100 * np.cumprod(1 + returns) for returns in (stock_returns, bond_returns))
+    stocks: Array = 100 * np.cumprod(1 + stock_returns, dtype=np.float64)
+    bonds: Array = 100 * np.cumprod(1 + bond_returns, dtype=np.float64)
     bars = Bars(dates, stocks, bonds, _cash(bill), vix, bill, long_yield)
     return bars, regime
 

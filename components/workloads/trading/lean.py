@@ -169,7 +169,7 @@ def _bar_days(text: pl.Series, place: str) -> NDArray[np.datetime64]:
 
 def _need(path: Path, symbol: str, what: str) -> Path:
     if not path.is_file():
-        hint = "Fetch it from LEAN's repository: without it these bars are another company's or not adjusted"
+        hint = "Fetch it from LEAN's repository, or begin after its days with trading.data.label_from"
         raise missing(str(path), f"{symbol} needs this file ({what})", got="no file", hint=hint)
     return path
 
