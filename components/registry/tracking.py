@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import socket
+import sqlite3
 import time
 import urllib.error
 import urllib.request
@@ -24,6 +25,7 @@ from urllib.parse import urlsplit
 
 from components.errors import EquipoiseError, Exit, busy, misconfigured
 from components.registry.database import ensure_database
+from components.registry.relocation import is_folder, rebase
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -63,6 +65,11 @@ class Store:
             return f"MLflow database {parts.path.removeprefix('/')}"
         return f"MLflow at {parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
 
+    @property
+    def embedded(self) -> bool:
+        """Whether this is the database in the state folder, which nobody else knows of."""
+        return self.uri == f"sqlite:///{self.state / 'mlflow.db'}"
+
     def model_name(self, workload: str) -> str:
         return f"{self.project}-{workload}"
 
@@ -76,7 +83,7 @@ def open_store(state: Path, project: str) -> Store:
     Raises:
         EquipoiseError: E_TRACKING_URI (78) for an address MLflow cannot keep runs at.
     """
-    state = state.absolute()
+    state = state.resolve()  # one address for a folder, by whatever links it is reached
     uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
     scheme = urlsplit(uri).scheme.split("+")[0] if uri else "sqlite"
     if scheme not in (*SERVERS, *DATABASES):
@@ -109,14 +116,19 @@ def _client(store: Store) -> MlflowClient:
     from mlflow import MlflowClient
 
     with mlflow_errors(store):
-        if store.uri == f"sqlite:///{store.state / 'mlflow.db'}":
+        if store.embedded:
             ensure_database(store.state / "mlflow.db", store.state)
         logging.getLogger("mlflow.store.db.utils").setLevel(
             logging.CRITICAL
         )  # it logs tracebacks we report in one line
         made = MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
         made.search_experiments(max_results=1)
-        return made
+    if store.embedded and store.artefacts is not None:  # the state folder may have been moved since
+        try:
+            rebase(store.state / "mlflow.db", store.artefacts, KINDS)
+        except sqlite3.Error as error:
+            raise _translate(store, error) from error
+    return made
 
 
 def calm_environment() -> None:
@@ -199,7 +211,8 @@ def experiment_id(store: Store, kind: Kind) -> str:
     name, mlflow = store.experiment(kind), client(store)
     from mlflow.exceptions import MlflowException
 
-    location = (store.artefacts / kind).as_uri() if store.artefacts else None
+    folder = store.artefacts / kind if store.artefacts else None
+    location = folder.as_uri() if folder else None
     with mlflow_errors(store):
         found = mlflow.get_experiment_by_name(name)
         if found is None:
@@ -212,6 +225,11 @@ def experiment_id(store: Store, kind: Kind) -> str:
     if found.lifecycle_stage == "deleted":
         hint = f"Bring it back with `mlflow experiments restore --experiment-id {found.experiment_id}`"
         raise misconfigured(store.place, f"experiment {name} must exist", got="deleted", hint=hint, code="TRACKING")
+    if folder and not is_folder(found.artifact_location, folder):
+        rule = f"its artefacts must lie in the state folder {store.state}"
+        hint = "Put the state folder back where it was, or name another database in MLFLOW_TRACKING_URI"
+        got = found.artifact_location.split("@")[-1]
+        raise misconfigured(store.place, rule, got=got, hint=hint, code="STATE_MOVED")
     return found.experiment_id
 
 
