@@ -60,9 +60,8 @@ def stuck(term: str, at: float, within: float, causes: tuple[str, ...], remedies
         found = []
         for raws, end in _stretches(lines, term):
             if all(abs(raw - at) <= within * at for raw in raws):
-                message = (
-                    f"{term} stood at {fmean(raws):.4f}, within {within:.0%} of {at:.4f}, until epoch {end['epoch']}"
-                )
+                level = f"{fmean(raws):.4f}, within {within:.0%} of {at:.4f}"
+                message = f"{term} stood at {level}, to the end of epoch {end['epoch']}"
                 found.append(Alarm("stuck", term, end["step"], raws[-1], message, causes, remedies))
         return found
 
@@ -89,23 +88,38 @@ def unlabelled(causes: tuple[str, ...], remedies: tuple[str, ...], optional: tup
     return rule
 
 
-def growing(reports: int, causes: tuple[str, ...], remedies: tuple[str, ...], by: float = 0.25) -> Rule:
+def growing(
+    reports: int,
+    causes: tuple[str, ...],
+    remedies: tuple[str, ...],
+    by: float = 0.25,
+    times: float | None = None,
+) -> Rule:
     """The loss grew at each of the last `reports` reports, by the share `by` in all, to a height it had left behind.
 
     Noise rises too, but neither so far nor above all of the ten times as many reports before. A schedule that raises a
     weight makes the total grow without any fault, so the raw means are compared at the latest weights wherever the
     lines carry them.
+
+    Args:
+        times: a loss so many times that of the first report has grown too, however it got there. Only for losses that
+            cannot be negative; None does without.
     """
 
     def rule(lines: Sequence[Line]) -> list[Alarm]:
         told = [line for line in lines if "loss" in line]
-        for end in range(reports, len(told)):
-            window = told[max(0, end - 11 * reports) : end + 1]
-            losses = [_loss_at(line, window[-1]) for line in window]
-            rise = losses[-reports - 1 :]
-            if all(b > a for a, b in pairwise(rise)) and rise[-1] > (1 + by) * rise[0] and rise[-1] == max(losses):
-                message = f"the loss grew for {reports} reports, from {rise[0]:.4g} to {rise[-1]:.4g}"
-                return [Alarm("growing", "loss", window[-1]["step"], rise[-1], message, causes, remedies)]
+        for end in range(1, len(told)):
+            losses = [_loss_at(line, told[end]) for line in told[max(0, end - 11 * reports) : end + 1]]
+            rise, last = losses[-reports - 1 :], losses[-1]
+            steady = len(rise) > reports and all(b > a for a, b in pairwise(rise)) and last == max(losses)
+            first = _loss_at(told[0], told[end])
+            if steady and last - rise[0] > by * abs(rise[0]):
+                message = f"the loss grew for {reports} reports, from {rise[0]:.4g} to {last:.4g}"
+            elif times is not None and last > times * first:
+                message = f"the loss grew to {last:.4g}, more than {times:g} times the first report's {first:.4g}"
+            else:
+                continue
+            return [Alarm("growing", "loss", told[end]["step"], last, message, causes, remedies)]
         return []
 
     return rule

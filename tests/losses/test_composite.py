@@ -227,3 +227,32 @@ def test_gradient_panel_by_hand():
     assert panel.rows()["c"] == {"norm": 4.0, "share": 0.5}
     composite(outputs, labels, counts, 0.0)[0].backward()
     assert w.grad.tolist() == [2.0, 4.0]
+
+
+def test_gradient_panel_compares_what_terms_share():
+    """Head x belongs to a alone, so it is left out; alone in the run, a has all parameters for itself."""
+    shared, head = torch.tensor([1.0], requires_grad=True), torch.tensor([1.0, 1.0], requires_grad=True)
+    labels = batch(True)
+    outputs = {"x": (3 * shared + 4 * head[:1]), "y": shared * 1.0}
+    both = Composite({"a": reads("x"), "b": reads("y")}, {"a": section(1.0), "b": section(9.0)})
+    counts = both.counts([labels], 1)
+    panel = gradient_panel(both, [(labels, outputs)], counts, 0.0, [shared, head])
+    assert panel.norms == {"a": 3.0, "b": 9.0}
+    assert panel.shares == {"a": 0.25, "b": 0.75}
+    alone = Composite({"a": reads("x")}, {"a": section(1.0)})
+    assert gradient_panel(alone, [(labels, outputs)], counts, 0.0, [shared, head]).norms == {"a": 5.0}
+    assert shared.grad is None and head.grad is None
+
+
+def test_gradient_panel_adds_supervision_steps_up_before_it_measures():
+    """Two steps that pull in opposite directions leave nothing; a term without labels says nothing."""
+    w = torch.tensor([1.0], requires_grad=True)
+    terms = {"a": reads("x"), "b": reads("y"), "none": reads("z")}
+    composite = Composite(terms, {name: section(1.0) for name in terms})
+    labels = batch(True)
+    steps = [{"x": w * 2.0, "y": w * 4.0, "z": w * 1.0}, {"x": w * -2.0, "y": w * 8.0, "z": w * 1.0}]
+    counts = {"a": torch.tensor(2), "b": torch.tensor(2), "none": torch.tensor(0)}
+    panel = gradient_panel(composite, [(labels, outputs) for outputs in steps], counts, 0.0, [w])
+    assert panel.norms == {"a": 0.0, "b": 6.0}
+    assert panel.shares == {"a": 0.0, "b": 1.0}
+    assert panel.cosines == {}

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from components.losses.health import above, alarms
+from components.losses.health import above, alarms, as_text, growing
 from components.workloads.tool_calling.loss import HEALTH
 
 EPOCHS, REPORTS = 3, 6
@@ -149,3 +149,91 @@ def test_above_names_the_first_line_over_the_limit():
     ]
     assert [(a.step, a.value) for a in alarms(lines, [rule])] == [(2, 11.0)]
     assert alarms(lines[:1], [rule]) == []
+
+
+def with_validations(lines):
+    """As training writes them: after each epoch a line without loss and terms."""
+    found = []
+    for line, following in zip(lines, [*lines[1:], None], strict=True):
+        found.append(line)
+        if following is None or following["epoch"] != line["epoch"]:
+            found.append({key: line[key] for key in ("step", "epoch", "progress")} | {"validation": {"objective": 0.5}})
+    return found
+
+
+def test_lines_that_end_an_epoch_have_no_loss():
+    assert seen(with_validations(curve())) == set()
+    exploding = with_validations(curve(with_raw("tool", lambda at: 2.0 if at < 10 else 2.0 * 1.5 ** (at - 9))))
+    assert [(a.rule, a.step) for a in alarms(exploding, HEALTH)] == [("growing", 260)]
+
+
+def losses(*values):
+    return [{"step": n, "epoch": 1, "progress": 0.5, "loss": v} for n, v in enumerate(values, 1)]
+
+
+NOISE = (0.18, 0.169, 0.163, 0.178, 0.138, 0.166, 0.123, 0.097, 0.101, 0.104, 0.119, 0.126, 0.131)
+
+
+@pytest.mark.parametrize(
+    ("values", "step"),
+    [
+        (NOISE, None),  # of a good run: it rises by a quarter, to where it was a moment ago
+        ((*NOISE, 0.2), 14),
+        ((*NOISE, 0.2, 0.3), 14),
+        ((1.0, 2.9, 0.5, 2.9), None),
+        ((1.0, 0.5, 3.1, 0.4), 3),
+        ((100.0, 90.0, 70.0), None),
+    ],
+)
+def test_noise_and_explosions(values, step):
+    rule = growing(3, ("a cause",), ("a remedy",), times=3.0)
+    assert [a.step for a in alarms(losses(*values), [rule])] == ([] if step is None else [step])
+
+
+def test_losses_below_zero_grow_by_their_size():
+    rule = growing(3, ("a cause",), ("a remedy",))
+    assert alarms(losses(-1.0, -0.95, -0.9, -0.85), [rule]) == []
+    assert [a.step for a in alarms(losses(-1.0, -0.9, -0.8, -0.7), [rule])] == [4]
+    assert alarms(losses(-1.0, 5.0, -1.0), [rule]) == []
+
+
+def test_short_epochs_are_judged_together():
+    """Two reports an epoch: four tell, whichever epochs they come from."""
+    level = [0.2, 0.21, 0.2, 0.22, 0.19, 0.2]
+    lines = curve(with_raw("decision", lambda at: level[at // REPORTS * 2 + at % REPORTS % 2]))
+    short = [line for line in lines if line["step"] // 20 % REPORTS in (1, 2)]
+    assert [(a.rule, a.step) for a in alarms(with_validations(short[:2]), HEALTH)] == []
+    assert [(a.rule, a.step) for a in alarms(with_validations(short[:4]), HEALTH)] == [("not_decreasing", 160)]
+
+
+def with_panels(*shares):
+    """A panel in the third report of each epoch."""
+    lines = curve(epochs=len(shares))
+    for epoch, share in enumerate(shares):
+        rest = 1.0 - share
+        lines[epoch * REPORTS + 2]["gradients"] = {n: {"norm": s, "share": s} for n, s in (("q", share), ("d", rest))}
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ([1e-4], {}),  # one micro-batch at one moment
+        ([1e-4, 1e-4], {("dead", "q"): 240, ("drowning", "d"): 240}),
+        ([1e-4, 0.3, 1e-4], {}),
+        ([0.3, 1e-4, 1e-4], {("dead", "q"): 360, ("drowning", "d"): 360}),
+    ],
+)
+def test_one_panel_alone_raises_nothing(shares, expected):
+    assert {(a.rule, a.subject): a.step for a in alarms(with_panels(*shares), HEALTH)} == expected
+
+
+def test_a_decision_far_worse_than_knowing_nothing():
+    assert ("above", "decision") in seen(curve(with_raw("decision", lambda at: 12.0)))
+
+
+def test_an_alarm_in_one_line():
+    (alarm,) = alarms(curve(with_raw("q", lambda at: math.log(2))), HEALTH)
+    text = as_text(alarm.as_row())
+    assert text.startswith("q stood at 0.6931, within 2% of 0.6931, to the end of epoch 0. Possible causes: the ")
+    assert "Try: train longer; raise loss.q.weight; " in text

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from components.errors import EquipoiseError, Exit
 from components.registry import curves as forwarder
 from components.registry import database, tracking
-from components.registry.curves import MARK, forward_curves, forward_pending, forwarding, keep_for_later
+from components.registry.curves import MARK, forward_curves, forward_pending, forwarding, keep_for_later, read_alarms
 from components.training.curves import Curves
 
 ROOT = Path(__file__).parents[2]
@@ -425,3 +425,71 @@ def test_nothing_is_reported_home(store):
 
     assert is_telemetry_disabled() and get_telemetry_client() is None
     assert os.environ["MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"] == "false"
+
+
+def alarm(rule, subject, step=40):
+    text = {"message": f"{subject} is {rule}", "causes": ["a cause"], "remedies": ["a remedy"]}
+    return {"rule": rule, "subject": subject, "step": step, "value": 0.5, **text}
+
+
+def alarms_of(store, run_id):
+    tags = tracking.client(store).get_run(run_id).data.tags
+    return {key: value for key, value in tags.items() if key.startswith("alarm.")}
+
+
+def test_alarms_stay_with_the_run(store, run, tmp_path):
+    path, position = tmp_path / "curves.jsonl", tmp_path / "position.json"
+    first, second = list(lines(2))
+    write(path, [first | {"alarms": [alarm("dead", "q")]}])
+    forward_curves(store, run, path, position)
+    assert alarms_of(store, run) == {"alarm.dead.q": "q is dead"}
+    write(path, [second | {"alarms": [alarm("stuck", "encoder/x"), alarm("growing", "loss")]}, *lines(1, start=3)], "a")
+    forward_curves(store, run, path, position)
+    expected = {"alarm.dead.q", "alarm.stuck.encoder/x", "alarm.growing.loss"}
+    assert set(alarms_of(store, run)) == expected
+    kept = tracking.client(store).download_artifacts(run, "alarms.json", str(tmp_path))
+    assert json.loads(Path(kept).read_text())["alarms"] == read_alarms(path)
+    assert [row["rule"] for row in read_alarms(path)] == ["dead", "stuck", "growing"]
+    assert history(store, run, "train/decision/raw") == [(20, 1.0), (40, 0.5), (60, pytest.approx(1 / 3))]
+
+
+def test_alarms_survive_a_crash_before_their_line_counts_as_sent(store, run, tmp_path, monkeypatch):
+    path, position = tmp_path / "curves.jsonl", tmp_path / "position.json"
+    write(path, [line | {"alarms": [alarm("dead", "q")]} for line in lines(1)])
+    monkeypatch.setattr(forwarder, "send_metrics", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        forward_curves(store, run, path, position)
+    monkeypatch.undo()
+    forward_curves(store, run, path, position)
+    assert alarms_of(store, run) == {"alarm.dead.q": "q is dead"}
+    assert history(store, run, "train/decision/raw") == [(20, 1.0)]
+
+
+def test_weights_and_gradients_are_charted(store, run, tmp_path):
+    terms = {"decision": {"raw": 0.5, "weight": 0.25, "share": 0.125, "n_valid": 3}}
+    panel = {"decision": {"norm": 2.0, "share": 1.0}}
+    write(tmp_path / "curves.jsonl", [{"step": 20, "terms": terms, "gradients": panel}])
+    forward_curves(store, run, tmp_path / "curves.jsonl", tmp_path / "position.json")
+    assert history(store, run, "train/decision/weight") == [(20, 0.25)]
+    assert history(store, run, "train/gradients/decision/norm") == [(20, 2.0)]
+
+
+def test_no_curves_no_alarms_and_an_unfinished_line_waits(tmp_path):
+    path = tmp_path / "curves.jsonl"
+    assert read_alarms(path) == []
+    whole = json.dumps({"step": 1, "alarms": [alarm("dead", "q")]})
+    path.write_text(whole)
+    assert read_alarms(path) == []
+    path.write_text(whole + "\n" + whole[:40])
+    assert read_alarms(path) == [alarm("dead", "q")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"step": 1, "alarms": [', '{"alarms": [1]}', '{"alarms": 1}', '{"alarms": [{"rule": "dead"}]}', '["alarms"]'],
+)
+def test_a_damaged_alarm_is_named(tmp_path, line):
+    (tmp_path / "curves.jsonl").write_text('{"step": 1}\n' + line + "\n")
+    with pytest.raises(EquipoiseError, match=r"E_CURVES curves.jsonl line 2") as caught:
+        read_alarms(tmp_path / "curves.jsonl")
+    assert caught.value.exit_code == Exit.BAD_DATA

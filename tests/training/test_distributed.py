@@ -64,6 +64,10 @@ def test_two_processes_equal_one_dropout_and_curves_included(tmp_path: Path) -> 
         if "terms" in a:
             assert b["loss"] == pytest.approx(a["loss"], abs=1e-5)
             assert {n: t["n_valid"] for n, t in a["terms"].items()} == {n: t["n_valid"] for n, t in b["terms"].items()}
+        assert ("gradients" in a) == ("gradients" in b)
+        for name, row in a.get("gradients", {}).items():
+            assert b["gradients"][name] == pytest.approx(row, rel=1e-4)
+    assert any('"gradients"' in line for line in lines[0])
 
 
 @pytest.mark.parametrize(("accumulate", "world", "advice"), [(1, 2, 2), (3, 2, 4), (4, 3, 3)])

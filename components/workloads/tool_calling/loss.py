@@ -142,13 +142,23 @@ HEALTH = (
     ),
     health.growing(
         reports=3,
+        times=3.0,
         causes=("the learning rate is too high", "gradients explode"),
         remedies=("lower training.learning_rate", "lower training.clip_norm", "raise training.warmup_share"),
     ),
+    health.above(
+        "decision",
+        limit=2.0,  # twelve times what knowing nothing costs: sure of itself, and wrong
+        causes=("training diverged: the learning rate is far too high",),
+        remedies=("lower training.learning_rate", "raise training.warmup_share"),
+    ),
     health.not_decreasing(
         "decision",
-        causes=("the learning rate is too low", "the classes are severely imbalanced"),
-        remedies=("raise training.learning_rate", "set loss.decision.alpha to auto", "lower loss.decision.gamma"),
+        causes=(
+            "the learning rate is too low, or far too high where the loss grew as well",
+            "the classes are severely imbalanced",
+        ),
+        remedies=("change training.learning_rate", "set loss.decision.alpha to auto", "lower loss.decision.gamma"),
     ),
     health.gradient_share(
         low=0.001,
