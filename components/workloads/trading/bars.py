@@ -88,10 +88,10 @@ def _shared_days(every: Sequence[Series], data: TradingData, look_back: int) -> 
         raise refuse(data.source, "the symbols must share days", names, "Give bars of the same years", "CALENDAR")
     if data.label_from is not None:
         begin = int(np.searchsorted(shared, np.datetime64(data.label_from)))
-        shared = shared[max(0, begin - look_back + 1) :]
-        if len(shared) == 0:
+        if begin == len(shared):
             rule = f"must reach trading.data.label_from {data.label_from}"
-            raise refuse(data.source, rule, f"bars to {every[0].days[-1]}", "Give later bars", "CALENDAR")
+            raise refuse(data.source, rule, f"bars to {shared[-1]}", "Give later bars", "CALENDAR")
+        shared = shared[max(0, begin - look_back + 1) :]
     joint = np.unique(np.concatenate([one.between(shared[0], shared[-1]).days for one in every]))
     if len(shared) < (1 - LOST_SHARE) * len(joint):
         lacking = min(every, key=lambda one: len(one.between(shared[0], shared[-1]).days))

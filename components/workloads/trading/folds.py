@@ -72,14 +72,13 @@ def cut_time(dates: NDArray[np.datetime64], data: TradingData) -> Cut:
     train = before < begin - gap
     validation = before >= begin
     days = {"train": before[train], "validation": before[validation], "test": test}
-    for split, rows in days.items():
-        if len(rows) < FEWEST:
-            rule = f"{split} must have at least {FEWEST} days"
-            raise _too_few(data, rule, f"{len(rows)} of {len(usable)} labelled days", "SHORT")
-    smallest = np.bincount(number, minlength=data.folds + 1).min() - gap
-    if smallest < FEWEST:
+    if len(test) < FEWEST:
+        rule = f"the hold-out must have at least {FEWEST} days"
+        raise _too_few(data, rule, f"{len(test)} of {len(usable)} labelled days", "SHORT")
+    smallest = int(np.bincount(number, minlength=data.folds + 1).min())
+    if smallest < FEWEST + gap:
         rule = f"{data.folds} folds need blocks of at least {FEWEST + gap} days before the hold-out"
-        raise _too_few(data, rule, f"{smallest + gap} days", "SHORT")
+        raise _too_few(data, rule, f"{smallest} of {len(before)} days", "SHORT")
     folds = {"train": number[train], "validation": number[validation], "test": np.full_like(test, data.folds + 1)}
     return Cut(days, folds, usable)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -59,7 +61,7 @@ def test_walk_forward_grows_and_never_overlaps(tmp_path):
     for fold in folds:
         assert days[fold.validation[0]] - days[fold.train[-1]] > data.horizon + data.embargo
         assert fold.train[0] == 0
-    assert all(len(a.train) < len(b.train) for a, b in zip(folds, folds[1:], strict=False))
+    assert all(len(a.train) < len(b.train) for a, b in itertools.pairwise(folds))
     assert len(set(np.concatenate([fold.validation for fold in folds]))) == sum(len(f.validation) for f in folds)
     assert folds[-1].train.tolist() == list(range(len(cut.days["train"])))
     assert folds[-1].validation.tolist() == list(range(len(cut.days["train"]), len(days)))
