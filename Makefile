@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup run test lint types bench bench-fast torture ui clean help
+.PHONY: setup run test worlds lint types bench bench-fast torture ui clean help
 
 help:
 	@echo "make run         the life cycle of a model on the embedded data"
@@ -26,7 +26,10 @@ run: setup
 	@$(BIN)/equipoise tour
 
 test: setup
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not torture"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not torture and not worlds"
+
+worlds: setup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m worlds
 
 torture: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m torture

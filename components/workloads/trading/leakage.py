@@ -96,7 +96,7 @@ def closest_features(
     for each in filter(None, found):
         if each["feature"] not in best or each["low"] > best[each["feature"]]["low"]:
             best[each["feature"]] = each
-    return sorted(best.values(), key=lambda each: (-each["low"], each["feature"]))
+    return sorted(best.values(), key=lambda each: (-each["low"], -abs(each["rank_correlation"])))
 
 
 def _link(column: Floats, returns: Floats, name: str, days: int, z: float) -> dict[str, Any] | None:
