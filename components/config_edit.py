@@ -33,6 +33,7 @@ class Edit:
     after: Any
 
     def line(self) -> str:
+        """How the change is told to a person: key, value before, value after."""
         return f"params.yaml: {self.key} {_shown(self.before)} -> {_shown(self.after)}"
 
 

@@ -62,16 +62,20 @@ def one_line(text: str) -> str:
 
 
 def bad_data(place: str, rule: str, *, got: Any, hint: str, code: str = "DATA") -> EquipoiseError:
+    """E_DATA, or the code given: an input breaks a rule; exit code 65."""
     return EquipoiseError(code, place, rule, got=got, hint=hint, exit_code=Exit.BAD_DATA)
 
 
 def missing(place: str, rule: str, *, got: Any, hint: str, code: str = "MISSING") -> EquipoiseError:
+    """E_MISSING, or the code given: an input is not there; exit code 66."""
     return EquipoiseError(code, place, rule, got=got, hint=hint, exit_code=Exit.MISSING_INPUT)
 
 
 def misconfigured(place: str, rule: str, *, got: Any, hint: str, code: str = "CONFIG") -> EquipoiseError:
+    """E_CONFIG, or the code given: parameters or state do not fit; exit code 78."""
     return EquipoiseError(code, place, rule, got=got, hint=hint, exit_code=Exit.CONFIGURATION)
 
 
 def busy(place: str, rule: str, *, got: Any, hint: str, code: str = "BUSY") -> EquipoiseError:
+    """E_BUSY, or the code given: somebody else is at work and the same call may succeed later; exit code 75."""
     return EquipoiseError(code, place, rule, got=got, hint=hint, exit_code=Exit.BUSY)

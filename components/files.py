@@ -45,6 +45,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text by `write_atomically`: the file is the old one or the new one, whole."""
     write_atomically(path, lambda handle: handle.write(text.encode("utf-8")))
 
 
@@ -54,6 +55,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sync_folder(folder: Path) -> None:
+    """Makes what was created, renamed or removed in a folder outlive a power cut (fsync of the folder)."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -27,18 +27,21 @@ PR_SET_PDEATHSIG = 1
 
 
 def generate(name: str, section: Any) -> str:
+    """Writes the embedded data; returns what there is to say."""
     folder = Path("data", "raw", name)
     _data_module(name).generate(section, folder)
     return f"{name}: embedded data in {folder}"
 
 
 def prepare(name: str, section: Any) -> str:
+    """Reads the raw data into arrays; returns what there is to say."""
     folder = Path("data", "prepared", name)
     _data_module(name).prepare(section, folder)
     return f"{name}: prepared data in {folder}"
 
 
 def train(name: str, section: Any) -> str:
+    """Trains, or goes on from the checkpoint, on EQUIPOISE_DEVICE where that is set; returns what there is to say."""
     from components.training.loop import train as train_model
     from components.workload import workload
 
@@ -54,6 +57,7 @@ def train(name: str, section: Any) -> str:
 
 
 def evaluate(name: str, section: Any) -> str:
+    """Judges the checkpoint on the test split; returns what there is to say."""
     from components.workload import workload
 
     folder = Path("evaluation", name)

@@ -39,6 +39,7 @@ class Desk:
 
     @property
     def record(self) -> Workload:
+        """The workload's record; torch is imported at its first use."""
         return workload(self.name)
 
     def artefact_digest(self, version: int) -> str | None:

@@ -18,17 +18,20 @@ step = partial(task, cache_policy=NO_CACHE, persist_result=False)
 
 @step(task_run_name="{stage}@{workload}")
 def bring(workload: str, stage: str, project: str, state: str) -> stages.StageResult:
+    """One stage of DVC as a task."""
     return stages.bring_up_to_date(place_of(project, state), workload, stage, artifacts.logged(say))
 
 
 @step(task_run_name="train@{workload}", retries=1, retry_condition_fn=artifacts.was_killed)
 def train(workload: str, project: str, state: str) -> stages.StageResult:
+    """The train stage as a task, its curves in an MLflow run; tried once more where a signal ended it."""
     with registration.desk(place_of(project, state), workload, None, artifacts.logged(say)) as desk:
         return registration.train_recorded(desk, flow_run.get_id())
 
 
 @step(task_run_name="register {workload}")
 def register(workload: str, project: str, state: str, actor: str | None) -> int:
+    """The checkpoint's version, made or found; before it, a first champion where there is none."""
     with registration.desk(place_of(project, state), workload, actor, artifacts.logged(say)) as desk:
         judging.first_champion(desk)
         return registration.register_candidate(desk, flow_run.get_id())
@@ -36,6 +39,7 @@ def register(workload: str, project: str, state: str, actor: str | None) -> int:
 
 @step(task_run_name="gate {workload} version {version}")
 def decide(workload: str, version: int, project: str, state: str, actor: str | None) -> judging.Outcome:
+    """The gate's judgement about a version, written to the ledger."""
     with registration.desk(place_of(project, state), workload, actor, artifacts.logged(say)) as desk:
         return judging.decide(desk, version)
 

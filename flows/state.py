@@ -26,18 +26,23 @@ class Place:
 
     @property
     def params(self) -> Path:
+        """The project's params.yaml."""
         return self.project / "params.yaml"
 
     def config(self) -> Config:
+        """Its values, read and checked now."""
         return load_config(self.params)
 
     def prepared(self, workload: str) -> Path:
+        """The folder that prepare writes for a workload."""
         return self.project / "data" / "prepared" / workload
 
     def checkpoint(self, workload: str) -> Path:
+        """The folder that train writes for a workload."""
         return self.project / "checkpoints" / workload
 
     def evaluation(self, workload: str) -> Path:
+        """The folder that evaluate writes for a workload."""
         return self.project / "evaluation" / workload
 
     @property

@@ -55,6 +55,7 @@ class ArrayWriter:
         self.length += len(values)
 
     def close(self) -> None:
+        """Writes the final length into the header, then everything to the disk."""
         self._file.seek(0)
         self._file.write(_header(self.dtype, (self.length, *self.row)))
         self._file.flush()

@@ -45,6 +45,7 @@ class Source:
     files: tuple[SourceFile, ...]
 
     def url_of(self, file: SourceFile) -> str:
+        """Where a file of the original is fetched from, at the commit that is named."""
         return self.url.format(commit=self.commit, path=quote(file.path))
 
 

@@ -51,6 +51,7 @@ class TextTokenizer:
         return [self._encoded(one.ids, one.offsets) for one in found]
 
     def encode_with_offsets(self, text: str) -> Encoded:
+        """`encode` of one text."""
         return self.encode([text])[0]
 
     def _encoded(self, ids: list[int], offsets: list[tuple[int, int]]) -> Encoded:
@@ -63,6 +64,7 @@ class TextTokenizer:
         return self.inner.decode(list(ids), skip_special_tokens=False)
 
     def save(self, path: Path) -> None:
+        """Writes the tokenizer as JSON; the same vocabulary and merges give the same bytes."""
         write_text(path, self.inner.to_str(pretty=True) + "\n")
 
 

@@ -57,6 +57,7 @@ class Bootstrap:
     clusters: int
 
     def negated(self) -> Bootstrap:
+        """The same draws of the opposite difference, b - a."""
         return Bootstrap(-self.value, -self.draws, -self.jackknife, self.clusters)
 
 

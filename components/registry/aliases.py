@@ -43,6 +43,7 @@ class Standing:
     report: str | None = None
 
     def aliases(self) -> dict[str, int]:
+        """Alias to version, for those that there are."""
         named = {CHAMPION: self.champion, PREVIOUS: self.previous, CHALLENGER: self.challenger}
         return {alias: version for alias, version in named.items() if version is not None}
 

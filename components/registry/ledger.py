@@ -110,6 +110,7 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
+        """Closes the connections; the ledger must not be used afterwards."""
         self._store.close()
 
     def append_register(

@@ -61,10 +61,12 @@ class Replay:
 
     @property
     def champion(self) -> int | None:
+        """The version that serves; None before the first promotion."""
         return self.champions[-1] if self.champions else None
 
     @property
     def previous(self) -> int | None:
+        """The version a rollback returns to; None where there is none."""
         return self.champions[-2] if len(self.champions) > 1 else None
 
     def switch(self, event: Event) -> None:
@@ -104,6 +106,7 @@ def event_of(row: Mapping[Any, Any]) -> Event:
 
 
 def canonical(details: Mapping[str, Any]) -> str:
+    """The one JSON text of an object: sorted keys, no spaces, NaN refused. Hashes are made of it."""
     return json.dumps(details, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 

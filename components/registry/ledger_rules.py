@@ -32,6 +32,11 @@ def draft_of(
     key: str,
     details: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
+    """The columns of a new event, before it is linked to the chain.
+
+    Raises:
+        EquipoiseError: E_LEDGER_TEXT or E_LEDGER_VERSION (2) for what no event may hold.
+    """
     for name, value, empty in (
         ("workload", workload, False),
         ("actor", actor, False),
@@ -69,6 +74,7 @@ def _check_text(name: str, value: Any, *, may_be_empty: bool) -> None:
 
 
 def version_number(value: int | str) -> int:
+    """A version as a number; raises E_LEDGER_VERSION (2) for anything that is not one."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**31:
@@ -80,6 +86,7 @@ def version_number(value: int | str) -> int:
 
 
 def last_event(connection: Connection, workload: str, *conditions: ColumnElement[bool]) -> Event | None:
+    """The newest event of a workload that meets the conditions, its hash checked; None where there is none."""
     query = select(LEDGER).where(LEDGER.c.workload == workload, *conditions).order_by(LEDGER.c.sequence.desc()).limit(1)
     row = connection.execute(query).mappings().first()
     return event_of(row) if row else None
@@ -102,15 +109,18 @@ def same_decision(connection: Connection, draft: Mapping[str, Any]) -> Event | N
 
 
 def registration(connection: Connection, workload: str, version: int) -> Event | None:
+    """The event that registered a version; None where none did."""
     return last_event(connection, workload, LEDGER.c.event == "register", LEDGER.c.version == version)
 
 
 def generation_of(connection: Connection, workload: str) -> int:
+    """How often the champion of a workload has changed."""
     switch = last_event(connection, workload, LEDGER.c.event.in_(SWITCHES))
     return switch.generation if switch else 0
 
 
 def replayed(connection: Connection, workload: str) -> Replay:
+    """The state of a workload after all its promotions and rollbacks."""
     query = (
         select(LEDGER).where(LEDGER.c.workload == workload, LEDGER.c.event.in_(SWITCHES)).order_by(LEDGER.c.sequence)
     )
@@ -118,6 +128,7 @@ def replayed(connection: Connection, workload: str) -> Replay:
 
 
 def switch_to(workload: str, version: int, current: Event | None) -> dict[str, Any]:
+    """The columns of a change of champion; raises E_LEDGER_VERSION (78) when the version is the champion already."""
     if current is not None and current.version == version:
         raise version_error(workload, "another version must serve now", version, "Nothing to do: it is the champion")
     return {
@@ -127,6 +138,7 @@ def switch_to(workload: str, version: int, current: Event | None) -> dict[str, A
 
 
 def expect_generation(workload: str, current: Event | None, expected: int) -> None:
+    """Raises StaleChampion (75) when the champion is no longer that of the generation a decision was made on."""
     generation = current.generation if current else 0
     if generation != expected:
         raise StaleChampion(
@@ -140,6 +152,7 @@ def expect_generation(workload: str, current: Event | None, expected: int) -> No
 
 
 def expect_registered(connection: Connection, workload: str, version: int) -> None:
+    """Raises E_LEDGER_VERSION (66) for a version that no event registered."""
     if registration(connection, workload, version) is None:
         hint = "`equipoise history` lists the registered versions"
         raise missing(
@@ -148,6 +161,7 @@ def expect_registered(connection: Connection, workload: str, version: int) -> No
 
 
 def standing_rollback(connection: Connection, workload: str) -> Event | None:
+    """The last change of champion, if it was a rollback that nobody has released since; else None."""
     event = last_event(connection, workload, LEDGER.c.event.in_((*SWITCHES, "release")))
     return event if event is not None and event.event == "rollback" else None
 
@@ -169,6 +183,7 @@ def blocked_for(connection: Connection, workload: str, version: int) -> bool:
 
 
 def blocked_error(workload: str, version: int) -> PromotionBlocked:
+    """E_PROMOTION_BLOCKED (10): a rollback stands and this version brings no newer data."""
     return PromotionBlocked(
         "PROMOTION_BLOCKED",
         f"ledger {workload}",
@@ -180,4 +195,5 @@ def blocked_error(workload: str, version: int) -> PromotionBlocked:
 
 
 def version_error(workload: str, rule: str, version: int | None, hint: str) -> EquipoiseError:
+    """E_LEDGER_VERSION (78): the ledger does not allow this version here."""
     return misconfigured(f"ledger {workload}", rule, got=version, hint=hint, code="LEDGER_VERSION")

@@ -56,6 +56,7 @@ class Store:
             yield connection
 
     def close(self) -> None:
+        """Closes all connections to the database."""
         self.engine.dispose()
 
     def _migrate(self) -> None:

@@ -71,9 +71,11 @@ class Store:
         return self.uri == f"sqlite:///{self.state / 'mlflow.db'}"
 
     def model_name(self, workload: str) -> str:
+        """The registered model's name, `<project>-<workload>`."""
         return f"{self.project}-{workload}"
 
     def experiment(self, kind: Kind) -> str:
+        """The experiment's name, `<project>/<kind>`."""
         return f"{self.project}/{kind}"
 
 
@@ -335,6 +337,7 @@ def record_alarms(store: Store, run_id: str, alarms: Sequence[Mapping[str, Any]]
 
 
 def is_finite(value: Any) -> bool:
+    """Whether a value is a number that a chart can show: an int or float, neither NaN nor infinite."""
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 

@@ -90,6 +90,8 @@ def as_bytes(tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file by `write_atomically`: the old one or the new one, whole."""
+
     def write(handle: BinaryIO) -> None:
         handle.write(content)
 
@@ -152,6 +154,7 @@ def random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def restore_random_state(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
+    """Sets all generators to what `random_state` returned; CUDA ones as far as these devices are there."""
     torch.set_rng_state(tensors["torch"])
     cuda = [tensors[f"cuda-{i}"] for i in range(torch.cuda.device_count()) if f"cuda-{i}" in tensors]
     if cuda:
@@ -168,4 +171,5 @@ def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `under`: every name with `prefix/` before it."""
     return {f"{prefix}/{name}": t for name, t in tensors.items()}

@@ -97,5 +97,6 @@ def from_leader(value: float, ranks: Ranks, device: torch.device) -> float:
 
 
 def wait_for_all(ranks: Ranks) -> None:
+    """Returns when every rank has come here."""
     if ranks.world > 1:
         dist.barrier()

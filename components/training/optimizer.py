@@ -32,6 +32,7 @@ def rate_factor(progress: float, warmup_share: float) -> float:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Gives every parameter group this learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = rate
 

@@ -54,6 +54,7 @@ def choose_precision(asked: str, device: torch.device) -> str:
 
 
 def has_native_bf16(device: torch.device) -> bool:
+    """Whether the device computes bfloat16 in hardware; emulated, it is slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and cpu_has_bf16(_cpuinfo())

@@ -22,6 +22,7 @@ def seconds_left(elapsed: float, start: float, now: float) -> float | None:
 
 
 def as_clock(seconds: float | None) -> str:
+    """`1:02:03`, below an hour `02:03`; `--:--` where nothing is known yet."""
     if seconds is None:
         return "--:--"
     minutes, rest = divmod(round(seconds), 60)

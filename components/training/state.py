@@ -61,10 +61,12 @@ class Run:
 
     @property
     def resume(self) -> Path:
+        """The folder of the training state."""
         return self.folder / "resume"
 
     @property
     def parameters(self) -> list[nn.Parameter]:
+        """What the optimizer moves, in the order of the modules."""
         return [p for p in self.model.parameters() if p.requires_grad]
 
 
@@ -87,6 +89,7 @@ def usable_slot(run: Run) -> checkpoint.Slot | None:
 
 
 def restore(run: Run, slot: checkpoint.Slot) -> None:
+    """Puts a checkpoint's tensors, generators, position, report window and curves back, as `save` found them."""
     run.slot = slot
     run.model.load_state_dict(checkpoint.under("model", slot.tensors))
     run.average.load_state_dict(checkpoint.under("average", slot.tensors))

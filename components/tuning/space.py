@@ -55,6 +55,7 @@ def tunable(loss: Any) -> dict[str, float]:
 
 
 def defaults(space: tuple[Knob, ...]) -> dict[str, float]:
+    """Every knob at its default: trial 0 of a campaign."""
     return {knob.key: knob.default for knob in space}
 
 

@@ -40,6 +40,7 @@ class Candidate:
 
     @property
     def mean(self) -> float:
+        """The mean of the objectives, by which the best candidate is chosen."""
         return sum(self.objectives.values()) / len(self.objectives)
 
 
@@ -95,4 +96,5 @@ class Stopwatch:
         self._began = time.process_time()
 
     def seconds(self) -> float:
+        """CPU seconds since then, to the millisecond."""
         return round(time.process_time() - self._began, 3)
