@@ -48,7 +48,9 @@ def conclude(workload: Workload, section: Any, prepared: Path, campaign: Campaig
     }
     write_text(files["report"], "\n".join(table(campaign, document, compared)) + "\n")
     draw(campaign, chosen, files["picture"])
-    write_text(tuned, difference_text(workload.name, campaign, chosen, default, verdict))
+    trials = getattr(section.evaluation, "trials", None)  # of workloads whose evidence counts what was tried
+    tried = None if trials is None else trials + len(done) - 1  # the default was counted before
+    write_text(tuned, difference_text(workload.name, campaign, chosen, default, verdict, tried))
     write_json(campaign.folder / "result.json", document)
     return document
 
@@ -85,8 +87,19 @@ def table(campaign: Campaign, document: Mapping[str, Any], compared: Sequence[Co
     return lines
 
 
-def difference_text(workload: str, campaign: Campaign, chosen: Candidate, default: Candidate, verdict: str) -> str:
-    """YAML of the values of params.yaml that the candidate changes and no others; `{}` when it is the default."""
+def difference_text(
+    workload: str,
+    campaign: Campaign,
+    chosen: Candidate,
+    default: Candidate,
+    verdict: str,
+    trials: int | None = None,
+) -> str:
+    """YAML of the values of params.yaml that the candidate changes and no others; `{}` when it is the default.
+
+    `trials`: how many candidates were tried by now, which the evaluation of the chosen one takes off; None: it takes
+    off nothing.
+    """
     lines = [
         f"# Campaign {campaign.name}: candidate {chosen.number} of {len(campaign.candidates)}, one seed each.",
         f"# Verdict: {verdict}.",
@@ -104,6 +117,8 @@ def difference_text(workload: str, campaign: Campaign, chosen: Candidate, defaul
             owner, _, key = knob.key.partition(".")
             if owner == term:
                 lines.append(f"      {key}: {chosen.weights[knob.key]!r}  # default {knob.default:g}")
+    if trials is not None:
+        lines += ["  evaluation:", f"    trials: {trials}  # what the best of so many deflates its Sharpe ratio by"]
     return "\n".join([*lines, ""])
 
 

@@ -105,3 +105,20 @@ def test_the_table_has_every_candidate_and_marks_default_front_and_failures():
     assert "| 1 | 0.3 |  |  | 0.0 | failed |" in text
     assert "| 2 | 2.5 | 0.5000 | 0.3000 | 0.0 | front |" in text
     assert "| y/acc | +0.0500 | 0.1000 |" in text and "| a.weight |  | 0.5000 |" in text
+
+
+def test_a_workload_that_counts_trials_is_told_how_many_were_tried(project):
+    space = (Knob("profit.weight", 0.25, 4.0, 1.0),)
+    campaign = campaign_of([candidate(0, SCORES)])
+    campaign = type(campaign)(campaign.name, campaign.folder, "", space, campaign.objectives, campaign.candidates)
+    default = Candidate(0, {"profit.weight": 1.0}, SCORES, {}, {}, 1, 2.0)
+    texts = {
+        weight: difference_text("trading", campaign, chosen(**{"profit.weight": weight}), default, "better", 16)
+        for weight in (2.0, 1.0)
+    }
+    path = project / "trading.yaml"
+    path.write_text(texts[2.0])
+    edit(project / "params.yaml", "trading", assignments_in(path))
+    section = load_config(project / "params.yaml").trading
+    assert (section.loss.profit.weight, section.evaluation.trials) == (2.0, 16)
+    assert "trials" not in texts[1.0]  # the default was not chosen for its score
