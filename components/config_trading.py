@@ -59,7 +59,7 @@ class TradingData(Section):
     holdout_from: date
     seed: Whole
     embedded: Literal["market", "planted"]
-    embedded_days: Annotated[int, Field(ge=600)]
+    embedded_days: Annotated[int, Field(ge=600, le=50_000)]
     embedded_edge: Annotated[float, Field(ge=0, lt=1)]
 
     @model_validator(mode="after")

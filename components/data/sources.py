@@ -49,12 +49,14 @@ class Source:
         return self.url.format(commit=self.commit, path=quote(file.path))
 
 
-def _github(name: str, title: str, licence: str, repository: str, commit: str, folder: str = "") -> Source:
+def _github(
+    name: str, title: str, licence: str, repository: str, commit: str, folder: str = "", workload: str = "tool_calling"
+) -> Source:
     rows = (row.split(" ", 2) for row in DIGESTS[name].strip().splitlines())
     return Source(
         name=name,
         title=title,
-        workload="tool_calling",
+        workload=workload,
         licence=licence,
         repository=f"https://github.com/{repository}",
         commit=commit,
@@ -100,6 +102,51 @@ _CATALOGUE = (
         "ShishirPatil/gorilla",
         "6ea57973c7a6097fd7c5915698c54c17c5b1b6c8",
         "berkeley-function-call-leaderboard/bfcl_eval/data/",
+    ),
+    _github(
+        "lean",
+        "LEAN sample data: US equities and ETFs 1998-2021 as zipped raw bars, factor and map files",
+        "Apache-2.0 (repository; prices are their vendors')",
+        "QuantConnect/Lean",
+        "24863901deffa9ec7985e21ef8fbdb0258efb9e4",
+        "Data/",
+        "trading",
+    ),
+    _github(
+        "etf",
+        "SPY, TLT, BIL, IEF, AGG as total-return indices 1970-2022 (folder etf/ of the trading data)",
+        "AGPL-3.0 (repository; prices are their vendors')",
+        "fbertram/TuringTrader",
+        "0a7dc60ed9df6f94920b13b6233cd0d0926f2528",
+        "Data/backfills/",
+        "trading",
+    ),
+    _github(
+        "rates",
+        "US Treasury yields of 3 months, 10, 20 and 30 years, FRED (folder rates/ of the trading data)",
+        "public domain (Federal Reserve H.15; the repository states none)",
+        "toanpro24/project_yield",
+        "11e48df15ff2d27bb88a2286defc2f6afdcfce5e",
+        "data/",
+        "trading",
+    ),
+    _github(
+        "vix",
+        "CBOE VIX, daily from 1990 on (folder vix/ of the trading data)",
+        "ODC-PDDL-1.0",
+        "datasets/finance-vix",
+        "6f56e2760520824b787cf6b85945c62186d38bc6",
+        "data/",
+        "trading",
+    ),
+    _github(
+        "skfolio",
+        "20 US stocks and the S&P 500 1990-2022, five factor funds 2014-2022, one column a symbol",
+        "BSD-3-Clause (repository; prices are their vendors')",
+        "skfolio/skfolio",
+        "c06db8406385cf4bce83577d0f0710ee5a27e67e",
+        "src/skfolio/datasets/data/",
+        "trading",
     ),
 )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components.data.archives import Limits, members
+from components.data.archives import Limits, file_bytes, members
 from components.errors import EquipoiseError, Exit
 
 FILES = {"train/schema.json": b"[]", "train/dialogues_001.json": b"x" * 5000, "train/empty": b""}
@@ -121,3 +121,29 @@ def test_nothing_there_and_a_folder(tmp_path: Path) -> None:
         with pytest.raises(EquipoiseError) as caught:
             list(members(path))
         assert caught.value.exit_code == Exit.MISSING_INPUT
+
+
+def test_one_file_is_read_as_it_is_or_unpacked(tmp_path):
+    (tmp_path / "plain.csv").write_bytes(b"a,b\n1,2\n")
+    (tmp_path / "packed.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n"))
+    assert file_bytes(tmp_path / "plain.csv") == file_bytes(tmp_path / "packed.csv.gz") == b"a,b\n1,2\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "status"),
+    [
+        (gzip.compress(b"a" * 5000)[:-9], "E_ARCHIVE", Exit.BAD_DATA),
+        (b"\x1f\x8bno gzip at all", "E_ARCHIVE", Exit.BAD_DATA),
+        (gzip.compress(b"a" * 5000), "E_ARCHIVE", Exit.BAD_DATA),
+        (b"a" * 1001, "E_ARCHIVE", Exit.BAD_DATA),
+        (None, "E_MISSING", Exit.MISSING_INPUT),
+    ],
+    ids=["cut off", "no gzip", "a bomb", "too large", "absent"],
+)
+def test_a_bad_file_is_refused(tmp_path, raw, code, status):
+    path = tmp_path / "bars.csv"
+    if raw is not None:
+        path.write_bytes(raw)
+    with pytest.raises(EquipoiseError) as caught:
+        file_bytes(path, Limits(member_bytes=1000))
+    assert (caught.value.code, caught.value.exit_code) == (code, status)

@@ -79,3 +79,31 @@ def test_a_matrix_is_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((2, 2)))
     with pytest.raises(EquipoiseError, match="one dimension"):
         open_array(tmp_path / "a.npy")
+
+
+def test_rows_of_numbers_add_up(tmp_path):
+    values = np.arange(12.0).reshape(4, 3)
+    writer = ArrayWriter(tmp_path / "pieces.npy", np.float64, (3,))
+    for piece in (values[:1], values[1:1], values[1:]):
+        writer.append(piece)
+    writer.close()
+    write_array(tmp_path / "whole.npy", values)
+    assert (tmp_path / "pieces.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+    assert np.array_equal(open_array(tmp_path / "whole.npy", dimensions=2), values)
+    np.save(tmp_path / "numpy.npy", values)
+    assert (tmp_path / "numpy.npy").read_bytes()[128:] == (tmp_path / "whole.npy").read_bytes()[128:]
+
+
+def test_rows_of_another_length_are_refused(tmp_path):
+    writer = ArrayWriter(tmp_path / "a.npy", np.float64, (3,))
+    with pytest.raises(ValueError, match=r"must have shape \(3,\)"):
+        writer.append(np.zeros((2, 4)))
+    writer.abandon()
+
+
+def test_another_number_of_dimensions_is_refused(tmp_path):
+    write_array(tmp_path / "a.npy", np.zeros((2, 3)))
+    with pytest.raises(EquipoiseError, match="must have one dimension"):
+        open_array(tmp_path / "a.npy")
+    with pytest.raises(EquipoiseError, match="must have 3 dimensions"):
+        open_array(tmp_path / "a.npy", dimensions=3)

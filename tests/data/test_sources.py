@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 import threading
@@ -15,6 +16,7 @@ import pytest
 from components.data.sources import Source, SourceFile, catalogue, fetch, source, verify
 from components.errors import EquipoiseError, Exit
 
+PRICES = Path("../shared/data/trading")
 CONTENT = {"a.json": bytes(range(256)) * 40, "deep/b c.json": b"two\n"}
 
 
@@ -165,10 +167,10 @@ def test_only_https_leaves_the_machine(tmp_path: Path) -> None:
 
 def test_the_catalogue_is_complete() -> None:
     names = [entry.name for entry in catalogue()]
-    assert names == ["sgd", "clinc150", "banking77", "snips", "bfcl"]
+    assert names == ["sgd", "clinc150", "banking77", "snips", "bfcl", "lean", "etf", "rates", "vix", "skfolio"]
     for entry in catalogue():
         assert re.fullmatch(r"[0-9a-f]{40}", entry.commit) and entry.licence and entry.files
-        assert entry.url.startswith("https://") and entry.workload == "tool_calling"
+        assert entry.url.startswith("https://") and entry.workload in ("tool_calling", "trading")
         for file in entry.files:
             assert re.fullmatch(r"[0-9a-f]{64}", file.sha256) and file.size >= 0
             assert ".." not in file.path and not file.path.startswith("/")
@@ -180,3 +182,13 @@ def test_an_unknown_source_names_the_known_ones() -> None:
     with pytest.raises(EquipoiseError, match="clinc150") as caught:
         source("nothing")
     assert caught.value.exit_code == Exit.USAGE
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not PRICES.is_dir(), reason="the public price files are not beside the project")
+def test_the_price_files_are_the_catalogued_ones(tmp_path: Path) -> None:
+    verify("lean", PRICES / "lean")
+    verify("skfolio", PRICES / "skfolio")
+    for packed in (PRICES / "etf").glob("*.gz"):
+        (tmp_path / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
+    assert len(verify("etf", tmp_path)) == 5
