@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import terminal
+from flows import present, terminal
 
 app = typer.Typer(
     name="equipoise",
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 
 Workload = Annotated[str, typer.Argument(help="The workload, for example tool_calling.")]
+AnyWorkload = Annotated[str | None, typer.Argument(help="The workload [default: all].")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; logs go to stderr.")]
 State = Annotated[
     Path | None,
@@ -147,7 +148,6 @@ def _run_stage(
 ) -> None:
     where = _place(workload, state, project)
     _edited(where, workload, assign, data, seed, device, set_file)
-    from flows import present
     from flows.single import up_to
 
     terminal.emit(up_to(where, workload, stage, terminal.say), json, present.stage)
@@ -171,7 +171,6 @@ def retrain(
     """Prepares, trains, evaluates, registers, gates, promotes. Exit 0 promoted or nothing to do, 10 HOLD, 11 REJECT."""
     where = _place(workload, state, project)
     _edited(where, workload, assign, data, seed, device, set_file)
-    from flows import present
     from flows.cycle import run
 
     outcome = run(where, workload, actor, terminal.say)
@@ -198,7 +197,6 @@ def tune(
     """Searches the loss weights by evidence and writes tuned/<workload>.yaml, a diff to review."""
     where = _place(workload, state, project)
     _edited(where, workload, assign, data, None, None)
-    from flows import present
     from flows.tune import run
 
     terminal.emit(run(where, workload, candidates, campaign, terminal.say), json, present.tune)
@@ -217,7 +215,6 @@ def predict(
 ) -> None:
     """Answers raw requests with the champion, one JSON object a line."""
     where = _place(workload, state, project)
-    from flows import present
     from flows.serving import predict as answer
 
     written = answer(where, workload, input, output, version, terminal.answers(), quiet=json)
@@ -255,7 +252,6 @@ def gate(
 ) -> None:
     """Judges one version against another without promoting. Exit 0 PROMOTE, 10 HOLD, 11 REJECT."""
     where = _place(workload, state, project)
-    from flows import present
     from flows.promote import judge_versions
 
     outcome = judge_versions(where, workload, version, against, terminal.say)
@@ -276,7 +272,6 @@ def promote(
 ) -> None:
     """Judges a version against the champion and promotes it if the gate says so. Exit 10 HOLD, 11 REJECT."""
     where = _place(workload, state, project)
-    from flows import present
     from flows.promote import promote_version
 
     outcome = promote_version(where, workload, version, actor, reason, terminal.say)
@@ -302,7 +297,6 @@ def rollback(
 ) -> None:
     """Returns to the previous champion at once; judges nothing and blocks automatic promotion until newer data."""
     where = _place(workload, state, project)
-    from flows import present
     from flows.promote import release_block, roll_back
 
     outcome = (
@@ -327,7 +321,6 @@ def history(
 ) -> None:
     """Shows the ledger: who was champion when, and why."""
     where = _place(workload, state, project)
-    from flows import present
     from flows.ledgers import events
 
     terminal.emit(events(where, workload, at, verify), json, present.history)
@@ -335,7 +328,7 @@ def history(
 
 @app.command(epilog=example("equipoise status --json"))
 def status(
-    workload: Annotated[str | None, typer.Argument(help="The workload [default: all].")] = None,
+    workload: AnyWorkload = None,
     json: Json = False,
     state: State = None,
     project: Project = None,
@@ -343,7 +336,6 @@ def status(
 ) -> None:
     """What serves, since when, and what is wrong."""
     where = _place(workload, state, project)
-    from flows import present
     from flows.ledgers import status as standing
 
     terminal.emit(standing(where, workload), json, present.status)
@@ -351,7 +343,7 @@ def status(
 
 @app.command(epilog=example("equipoise data tool_calling --fetch sgd"))
 def data(
-    workload: Annotated[str | None, typer.Argument(help="The workload [default: all].")] = None,
+    workload: AnyWorkload = None,
     fetch: Annotated[
         str | None, typer.Option("--fetch", metavar="NAME", help="Download a catalogued original.")
     ] = None,
@@ -366,7 +358,6 @@ def data(
 ) -> None:
     """Lists, fetches and verifies the catalogued public originals, and says what the workload reads now."""
     where = _place(workload, state, project)
-    from flows import present
     from flows.raw_data import listing
 
     terminal.emit(listing(where, workload, fetch, verify, folder, terminal.say), json, present.data)
@@ -383,7 +374,6 @@ def deploy(
 ) -> None:
     """Schedules retraining on the workload's cron (UTC) through Prefect, one run at a time, until ctrl-C."""
     where = _place(workload, state, project)
-    from flows import present
     from flows.scheduling import deploy as schedule
 
     planned = schedule(where, workload, dry_run, lambda plan: terminal.emit(plan, json, present.deploy))
@@ -394,7 +384,6 @@ def deploy(
 def tour(json: Json = False, state: State = None, project: Project = None, debug: Debug = False) -> None:
     """The life cycle on the embedded data: a first champion, a promotion, a twin, a damaged model, a rollback."""
     where = _place(None, state, project)
-    from flows import present
     from flows.tour import run
 
     terminal.emit(run(where, terminal.say), json, present.tour)
