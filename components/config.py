@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from components.config_parts import (
     Count,
@@ -74,6 +74,14 @@ class ToolCallingModel(RecursiveModelConfig):
     heads: Literal["schema", "ids"]
     word_dropout: Share
     max_span_tokens: Count
+    spans: Literal["heads", "gliner2"]
+    gliner2_folder: Annotated[str, Field(min_length=1)] | None
+
+    @model_validator(mode="after")
+    def _has_its_weights(self) -> ToolCallingModel:
+        if self.spans == "gliner2" and self.gliner2_folder is None:
+            raise ValueError("spans: gliner2 needs gliner2_folder, the folder of its weights")
+        return self
 
 
 class LinearBaselineConfig(Section):

@@ -45,6 +45,7 @@ class Workload:
         optional: the fields that `read_request` takes beyond those that `request` gives.
         render: prediction -> JSON object as `predict` and the served model answer it.
         health: rules that judge the curves of a training and raise alarms.
+        facts: section -> what model.json says beyond the recipe; raises what would keep the model from being used.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Workload:
     render: Callable[[Any], dict[str, Any]]
     health: Sequence[Rule] = ()
     optional: Sequence[str] = ()
+    facts: Callable[[Any], Mapping[str, Any]] = lambda section: {}
 
 
 class Predictor(Protocol):

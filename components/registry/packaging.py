@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import shutil
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,7 @@ def build(
             python_model=str(Path(__file__).with_name(CODE)),
             artifacts={"model": str(staged), "serving": str(serving)},
             code_paths=[str(Path(components.__file__).parent)],
-            pip_requirements=requirements(),
+            pip_requirements=requirements(json.loads((staged / "model.json").read_text("utf-8")).get("packages", ())),
             signature=signature(examples, golden["outputs"], optional),
             input_example=[dict(row) for row in examples[:1]],
             mlflow_model=description,
@@ -143,10 +144,14 @@ def build(
     return artefacts.model_digest(folder / MODEL)
 
 
-def requirements() -> list[str]:
-    """Exact versions of what serving imports; a local build tag (`+cpu`) is dropped, no index has it."""
+def requirements(more: Iterable[str] = ()) -> list[str]:
+    """Exact versions of what serving imports; a local build tag (`+cpu`) is dropped, no index has it.
+
+    Args:
+        more: packages that only this model needs.
+    """
     found = []
-    for name in SERVED_BY:
+    for name in (*SERVED_BY, *more):
         try:
             found.append(f"{name}=={importlib.metadata.version(name).partition('+')[0]}")
         except importlib.metadata.PackageNotFoundError:

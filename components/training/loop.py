@@ -82,6 +82,7 @@ def train(
             _tidy(folder, ranks)
             return {**summary, "ran": False}
         verify_once(prepared)
+        workload.facts(section)  # what the finished model would lack is said before hours of training
         run = _start(workload, section, prepared, folder, digest, place, ranks, stop_asked, on_report)
         with shown(f"train {workload.name}", _share_done(run, 1), quiet=not ranks.leads) as show:
             while run.position.epoch < settings.epochs and run.position.stale < settings.patience:
@@ -373,6 +374,7 @@ def _finish(run: Run) -> dict[str, Any]:
             "steps": position.step,
             "validation": summary["metrics"],
             "alarms": run.watch.raised,
+            **run.workload.facts(run.section),
         }
         run.curves.mark()
         write_finished(run.folder, run.prepared, run.best, card, summary)

@@ -24,10 +24,13 @@ from components.workloads.tool_calling.decode import decode_spans, to_found_span
 from components.workloads.tool_calling.dialogues import FoundSpan, Prediction, Sample
 from components.workloads.tool_calling.elements import ElementArrays, ElementTable, Vocabulary
 from components.workloads.tool_calling.encode import encode_rows
+from components.workloads.tool_calling.gliner_spans import GlinerSpans, load_pinned
+from components.workloads.tool_calling.gliner_spans import load as load_extractor
 from components.workloads.tool_calling.model import Sizes, TinyRecursiveModel
 from components.workloads.tool_calling.rows import Rows, ask_arguments
 
 VOCABULARY = "elements/vocabulary.json"
+HEADS = {"spans": "heads", "gliner2_folder": None}  # of models trained before there was a choice
 CHUNK = 2048  # samples encoded at a time: memory stays flat however many are asked
 
 
@@ -49,6 +52,7 @@ class TrmPredictor:
     Attributes:
         vocabulary: names seen in training, which number the classes of `heads: ids`.
         batch_tokens: tokens a micro-batch may hold, padding included.
+        extractor: what finds the values instead of the model's span heads, None where those do.
     """
 
     model: TinyRecursiveModel
@@ -57,6 +61,7 @@ class TrmPredictor:
     data: ToolCallingData
     settings: ToolCallingModel
     batch_tokens: int
+    extractor: GlinerSpans | None = None
 
     def predict(self, samples: Sequence[Sample], given: Sequence[str | None] | None = None) -> list[Prediction]:
         """One prediction per sample; `given` names the tool whose arguments are also wanted (the labelled one)."""
@@ -112,6 +117,8 @@ class TrmPredictor:
         self, rows: Rows, elements: ElementArrays, thoughts: Sequence[Thought], samples: Sequence[Sample], name
     ) -> tuple[list[dict[str, FoundSpan]], list[dict[str, FoundSpan]]]:
         """(slots, arguments) of every sample, each read from the answer at which the sample halted."""
+        if self.extractor is not None:
+            return self.extractor.values(rows, samples, name)
         slots: list[dict[str, FoundSpan]] = [{} for _ in samples]
         arguments: list[dict[str, FoundSpan]] = [{} for _ in samples]
         for thought in thoughts:
@@ -206,11 +213,14 @@ def load(folder: Path) -> TrmPredictor:
             )
     try:
         facts = json.loads((folder / "model.json").read_text("utf-8"))
-        settings = ToolCallingModel.model_validate(facts["section"]["model"])
+        settings = ToolCallingModel.model_validate(HEADS | facts["section"]["model"])
         data = ToolCallingData.model_validate(facts["section"]["data"])
         batch_tokens = int(facts["section"]["training"]["batch_tokens"])
         digests = {str(name): str(digest) for name, digest in facts["files"].items()}
         vocabulary = json.loads((folder / VOCABULARY).read_text("utf-8"))
+        beside = None
+        if settings.spans == "gliner2":
+            beside = str(facts["gliner2"]["folder"]), dict(facts["gliner2"]["files"])
     except (ValueError, KeyError, TypeError) as error:
         raise bad_data(
             str(folder / "model.json"), "must describe a model", got=str(error), hint="Train the model again"
@@ -229,11 +239,16 @@ def load(folder: Path) -> TrmPredictor:
     model = TinyRecursiveModel(settings, sizes)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     model.eval()
-    return TrmPredictor(model, load_tokenizer(folder / "tokenizer.json"), vocabulary, data, settings, batch_tokens)
+    extractor = None if beside is None else load_pinned(*beside)
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    return TrmPredictor(model, tokenizer, vocabulary, data, settings, batch_tokens, extractor)
 
 
 def of_model(model: TinyRecursiveModel, section: ToolCallingConfig, prepared: Path) -> TrmPredictor:
     """The predictor of a model in memory, for the data it is trained on."""
     vocabulary = json.loads((prepared / VOCABULARY).read_text("utf-8"))
     tokenizer = load_tokenizer(prepared / "tokenizer.json")
-    return TrmPredictor(model, tokenizer, vocabulary, section.data, section.model, section.training.batch_tokens)
+    settings = section.model
+    folder = settings.gliner2_folder if settings.spans == "gliner2" else None
+    extractor = None if folder is None else load_extractor(Path(folder))
+    return TrmPredictor(model, tokenizer, vocabulary, section.data, settings, section.training.batch_tokens, extractor)

@@ -13,7 +13,7 @@ from torch import nn
 from components.config import ToolCallingConfig
 from components.errors import bad_data, missing
 from components.workload import Predictor, Workload
-from components.workloads.tool_calling import baseline, predict
+from components.workloads.tool_calling import baseline, gliner_spans, predict
 from components.workloads.tool_calling.batches import batches
 from components.workloads.tool_calling.data import generate, prepare, samples
 from components.workloads.tool_calling.dialogues import Sample
@@ -55,6 +55,12 @@ def validate(model: nn.Module, section: ToolCallingConfig, prepared: Path, devic
     return validation_metrics(score_all(predictor, labelled))
 
 
+def facts(section: ToolCallingConfig) -> Mapping[str, Any]:
+    """What model.json says of the extractor that finds the values; nothing when the model's own heads do."""
+    folder = section.model.gliner2_folder
+    return gliner_spans.facts(Path(folder)) if section.model.spans == "gliner2" and folder else {}
+
+
 def score_all(predictor: Predictor, labelled: Sequence[Sample], known: frozenset[str] | None = None) -> pl.DataFrame:
     """Predicts and scores samples; the labelled tool is told, so that arguments are judged apart from its choice."""
     given = [sample.labels.tool if sample.labels else None for sample in labelled]
@@ -79,6 +85,7 @@ WORKLOAD = Workload(
     read_request=read_request,
     request=request_of,
     optional=OPTIONAL,
+    facts=facts,
     render=render,
     health=HEALTH,
 )
