@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from components.errors import EquipoiseError, Exit, bad_data
 from components.files import write_json, write_text
-from components.registry.tracking import Store, client, finish_run, mlflow_errors, record_alarms, send_metrics
+from components.registry.tracking import (
+    PARAM_LIMIT,
+    PARAMS,
+    Store,
+    client,
+    finish_run,
+    mlflow_errors,
+    send_metrics,
+)
 
 MARK = "train/reports"  # logged with every line: how many lines the run has with this one
 POLL_SECONDS = 3.0
@@ -76,6 +84,19 @@ def read_alarms(curves: Path) -> list[dict[str, Any]]:
             if ALARMS in line and line.endswith(b"\n"):  # the others need no parsing: a look stays quick
                 found += _alarms(line, f"{curves.name} line {number}")
     return found
+
+
+def record_alarms(store: Store, run_id: str, alarms: Sequence[Mapping[str, Any]]) -> None:
+    """Keeps a training's health alarms with its run: a tag `alarm.<rule>.<subject>` with what was seen, and all of
+    them with causes and remedies in `alarms.json`. Recording the same again changes nothing."""
+    mlflow = client(store)
+    from mlflow.entities import RunTag
+
+    tags = [RunTag(f"alarm.{row['rule']}.{row['subject']}", str(row["message"])[:PARAM_LIMIT]) for row in alarms]
+    with mlflow_errors(store):
+        for start in range(0, len(tags), PARAMS):
+            mlflow.log_batch(run_id, tags=tags[start : start + PARAMS])
+        mlflow.log_dict(run_id, {"alarms": [dict(row) for row in alarms]}, "alarms.json")
 
 
 @contextmanager

@@ -323,19 +323,6 @@ def send_metrics(store: Store, run_id: str, reports: Sequence[tuple[int, Mapping
             mlflow.log_batch(run_id, metrics=batch)
 
 
-def record_alarms(store: Store, run_id: str, alarms: Sequence[Mapping[str, Any]]) -> None:
-    """Keeps a training's health alarms with its run: a tag `alarm.<rule>.<subject>` with what was seen, and all of
-    them with causes and remedies in `alarms.json`. Recording the same again changes nothing."""
-    mlflow = client(store)
-    from mlflow.entities import RunTag
-
-    tags = [RunTag(f"alarm.{row['rule']}.{row['subject']}", str(row["message"])[:PARAM_LIMIT]) for row in alarms]
-    with mlflow_errors(store):
-        for start in range(0, len(tags), PARAMS):
-            mlflow.log_batch(run_id, tags=tags[start : start + PARAMS])
-        mlflow.log_dict(run_id, {"alarms": [dict(row) for row in alarms]}, "alarms.json")
-
-
 def is_finite(value: Any) -> bool:
     """Whether a value is a number that a chart can show: an int or float, neither NaN nor infinite."""
     return isinstance(value, (int, float)) and math.isfinite(value)
