@@ -22,14 +22,18 @@ def stage(document: Mapping[str, Any]) -> str:
 
 
 def metrics(document: Mapping[str, Any]) -> str:
-    """A row a metric: the model, then each baseline."""
-    names = sorted(document["baselines"])
+    """The verdict in words where there is one, then a row a metric: the model, and each baseline that has most of them.
+
+    Baselines with a few figures only, such as a mix that is merely held, stand in metrics.json.
+    """
+    known = document["baselines"]
+    names = sorted(name for name, values in known.items() if 2 * len(values) >= len(document["metrics"]))
     head = ["metric", "model", *names]
     values, besides = _flat(document["metrics"]), [_flat(document["baselines"][name]) for name in names]
     rows = [[key, _value(value), *(_value(b.get(key, "")) for b in besides)] for key, value in values.items()]
-    return "\n".join(
-        [f"{document['workload']}, {document['split']} split, {document['n']} samples", *table([head, *rows])]
-    )
+    opening = [f"{document['workload']}, {document['split']} split, {document['n']} samples"]
+    said = [document["sentence"]] if "sentence" in document else []
+    return "\n".join([*opening, *said, *table([head, *rows])])
 
 
 def stages(document: Mapping[str, Mapping[str, Any]]) -> list[str]:
