@@ -27,7 +27,7 @@ from components.evaluation.time_bootstrap import block_length, stationary_bootst
 Floats = NDArray[np.float64]
 Verdict = Literal["edge", "no edge", "worse"]
 
-MINIMUM_DAYS = 30  # below it no block bootstrap is worth its name
+MINIMUM_DAYS = 60  # a quarter of a year: below it no block bootstrap is worth its name
 OPENING = {"edge": "Edge shown", "no edge": "No edge shown", "worse": "Worse than standing still"}
 
 

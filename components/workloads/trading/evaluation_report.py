@@ -83,7 +83,8 @@ def _head(found: Findings, verdict: str, sentence: str) -> list[str]:
     named = ", ".join(
         f"{each['feature']} ({each['rank_correlation']:+.2f} over {each['days']})" for each in found.leakage.features
     )
-    lines += [f"Features that go most closely with the days to come, and over how many of them: {named}.", ""]
+    if named:
+        lines += [f"Features that go most closely with the days to come, and over how many of them: {named}.", ""]
     return lines
 
 

@@ -147,6 +147,23 @@ def test_the_walk_forward_trains_on_the_past_only(
     assert [row for row in table if row["fold"] == last] != [row for row in again if row["fold"] == last]
 
 
+@pytest.mark.parametrize("days", [1, 3, 40])
+def test_a_short_hold_out_claims_nothing(
+    days: int, planted: tuple[TradingConfig, Path, Path, dict], tmp_path: Path
+) -> None:
+    import shutil
+
+    section, prepared, out, _ = planted
+    short = tmp_path / "prepared"
+    shutil.copytree(prepared, short)
+    for path in (short / "test").glob("*.npy"):
+        replace_array(short, f"test/{path.name}", np.load(path)[:days])
+    result = e.evaluate(section, short, out.parent / "checkpoint", tmp_path / "out", b.load)
+    assert result["n"] == days and result["verdict"] == "no edge"
+    assert f"{days} days are too few to judge" in result["sentence"]
+    assert "nan" not in (tmp_path / "out" / "report.md").read_text()
+
+
 def test_a_hold_out_without_days_is_refused(planted: tuple[TradingConfig, Path, Path, dict], tmp_path: Path) -> None:
     import shutil
 
