@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from components.config import ToolCallingConfig, ToolCallingData
 from components.data.manifest import published, verify_once, write_manifest
 from components.data.splits import SPLITS, assign, stable_share
 from components.data.tokenizer import TextTokenizer, train_tokenizer
+from components.data.watched import watched
 from components.errors import bad_data, misconfigured, missing
 from components.files import write_json, write_text
 from components.workloads.tool_calling import generator
@@ -168,20 +168,8 @@ def open_source(settings: ToolCallingData) -> Reader:
             )
         return lambda: read_sgd(source)
     path = find_intent_map(source) if settings.intent_map is None else Path(settings.intent_map)
-    intents = None if path is None else read_intent_map(_watched(path, source))
+    intents = None if path is None else read_intent_map(watched(path, source, "tool_calling.data.intent_map"))
     return lambda: read_jsonl(source, intents)
-
-
-def _watched(path: Path, source: Path) -> Path:
-    """The intent map, if it lies in the source's folder: DVC watches that and would not notice a change elsewhere."""
-    if Path(os.path.abspath(source)) not in Path(os.path.abspath(path)).parents:
-        raise misconfigured(
-            "tool_calling.data.intent_map",
-            "must lie in the folder that data.source names, where its changes are noticed",
-            got=str(path),
-            hint="Put data and map into one folder and name that folder with --data",
-        )
-    return path
 
 
 def _first_pass(reader: Reader, settings: ToolCallingData) -> tuple[Survey, Scheme, TextTokenizer]:

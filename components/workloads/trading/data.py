@@ -14,6 +14,7 @@ from components.config_trading import TradingConfig, TradingData
 from components.data.arrays import open_array, write_array
 from components.data.manifest import published, read_manifest, verify_once, write_manifest
 from components.data.splits import SPLITS
+from components.data.watched import watched
 from components.errors import bad_data
 from components.files import write_json, write_text
 from components.workloads.trading import generator
@@ -46,7 +47,8 @@ def prepare(section: TradingConfig, folder: Path) -> Mapping[str, Any]:
 
     Raises:
         EquipoiseError: E_MISSING (66) without a source, the readers' codes (65) for anything wrong in it, E_HORIZON or
-            E_SHORT (65) when there are too few days, E_WRITE (73) or E_IO (74) when `folder` cannot be written.
+            E_SHORT (65) when there are too few days, E_CONFIG (78) for a log of trades elsewhere, E_WRITE (73) or E_IO
+            (74) when `folder` cannot be written.
     """
     data = section.data
     panel = read_panel(data, LOOKBACK + data.window)
@@ -57,7 +59,8 @@ def prepare(section: TradingConfig, folder: Path) -> Mapping[str, Any]:
     pnl = returns[np.arange(len(labels)), labels]
     log = np.full(len(panel), np.nan)
     if data.trade_log is not None:
-        log = read_trade_log(Path(data.trade_log), panel.dates, list(data.strategies))
+        path = watched(Path(data.trade_log), Path(data.source), "trading.data.trade_log")
+        log = read_trade_log(path, panel.dates, list(data.strategies))
     there = np.isfinite(log[: len(pnl)])
     pnl = np.where(there, log[: len(pnl)], pnl)
     logged = {split: int(there[cut.days[split]].sum()) for split in SPLITS}

@@ -130,14 +130,21 @@ def test_logged_trades_replace_the_pnl(tmp_path, source):
     plain = prepared(tmp_path, source, "plain")
     days = arrays(plain, "train")["day"]
     dates = walk(600).dates
-    (tmp_path / "log.csv").write_text(f"date,strategy,pnl\n{dates[days[3]]},bonds,-0.25\n")
-    logged = prepared(tmp_path, source, "logged", trade_log=str(tmp_path / "log.csv"))
+    (source / "log.csv").write_text(f"date,strategy,pnl\n{dates[days[3]]},bonds,-0.25\n")
+    logged = prepared(tmp_path, source, "logged", trade_log=str(source / "log.csv"))
     before, after = arrays(plain, "train"), arrays(logged, "train")
     assert after["pnl"][3] == -0.25
     assert np.array_equal(np.delete(after["pnl"], 3), np.delete(before["pnl"], 3))
     assert np.array_equal(after["label"], before["label"])
     report = json.loads((logged / "report.json").read_text())
     assert [report["splits"][split]["logged"] for split in ("train", "validation", "test")] == [1, 0, 0]
+
+
+def test_a_log_that_nobody_watches_is_refused(tmp_path, source):
+    (tmp_path / "log.csv").write_text("date,strategy,pnl\n2020-05-20,bonds,-0.25\n")
+    with pytest.raises(EquipoiseError, match=r"trading\.data\.trade_log: must lie in the folder") as caught:
+        prepared(tmp_path, source, trade_log=str(tmp_path / "log.csv"))
+    assert caught.value.exit_code == 78
 
 
 def test_volume_is_a_feature_where_it_is_asked_for(tmp_path):
