@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Annotated, Literal
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from components.config_parts import (
     Count,
@@ -24,6 +24,16 @@ from components.config_parts import (
 )
 
 Symbol = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._^=-]{0,15}$")]
+def _day(value: Any) -> Any:
+    """YAML reads an unquoted day as a date; kept as text, it is written back, hashed and compared as it was typed."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, str):
+        return date.fromisoformat(value).isoformat()
+    raise ValueError("must be a day, YYYY-MM-DD")
+
+
+Day = Annotated[str, BeforeValidator(_day)]
 ClassWeights = Literal["auto"] | Annotated[tuple[NonNegative, ...], Field(min_length=2)] | None
 
 
@@ -55,8 +65,8 @@ class TradingData(Section):
     folds: Annotated[int, Field(ge=3)]
     purge: Whole
     embargo: Whole
-    label_from: date | None
-    holdout_from: date
+    label_from: Day | None
+    holdout_from: Day
     seed: Whole
     embedded: Literal["market", "planted"]
     embedded_days: Annotated[int, Field(ge=600, le=50_000)]

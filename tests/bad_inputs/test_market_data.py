@@ -3,6 +3,7 @@ status, and nothing half-written."""
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import io
 import zipfile
@@ -309,7 +310,9 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "an embargo below the horizon": ({"embargo": 0}, "at least the horizon"),
     "a horizon of 0": ({"horizon": 0}, "greater than or equal to 1"),
     "two folds": ({"folds": 2}, "greater than or equal to 3"),
-    "a hold-out that is no day": ({"holdout_from": "2016-13-01"}, "valid date"),
+    "a hold-out that is no day": ({"holdout_from": "2016-13-01"}, "month must be in 1..12"),
+    "a hold-out in words": ({"holdout_from": "after the crisis"}, "isoformat"),
+    "a hold-out that is a number": ({"holdout_from": 2016}, "must be a day"),
     "labels from after the hold-out": ({"label_from": "2017-01-01"}, "before holdout_from"),
     "a negative cost": ({"cost": -1.0}, "greater than or equal to 0"),
     "an unknown format": ({"format": "hdf5"}, "input should be"),
@@ -326,3 +329,10 @@ def test_bad_settings(name):
     assert int(caught.value.exit_code) == 78
     assert rule.lower() in str(caught.value).lower()
     assert "\n" not in str(caught.value)
+
+
+def test_a_day_without_quotes_is_the_same_day():
+    values = read_yaml(ROOT / "params.yaml")
+    typed = {**values["trading"]["data"], "holdout_from": datetime.date(2016, 3, 1)}
+    values["trading"]["data"] = typed
+    assert parse_config(values).trading.data.holdout_from == "2016-03-01"

@@ -3,7 +3,7 @@ are put on the days that they share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -243,8 +243,3 @@ def _without_absent(name: str, path: Path, found: NDArray[np.datetime64], values
     if not there.any():
         raise refuse(str(path), f"{name} must have at least one value", "none", "Complete the column")
     return Series(name, str(path), found[there], values[there], None, np.flatnonzero(there) + 2)
-
-
-def shape(panel: Panel) -> Mapping[str, object]:
-    """The panel's extent for reports."""
-    return {"days": len(panel), "first": str(panel.dates[0]), "last": str(panel.dates[-1]), "symbols": panel.symbols}
