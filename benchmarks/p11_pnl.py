@@ -2,12 +2,12 @@
 
 Each strategy names its shares of the wealth in every symbol at every close; the shares drift until the next close and
 are then brought back, which costs. All sides give the daily net returns of the 8 accounts from the same closes and
-shares. vectorbt simulates the orders (target percent, cash shared within a strategy) in Numba, compiled before it is
-timed; pandas is our formula, written plainly on data frames. At no cost all three agree to 1e-9. With a cost pandas
+shares. vectorbt simulates the orders (target percent, cash shared, sales before purchases) in Numba, compiled
+before; pandas is our formula, written plainly on data frames. At no cost all three agree to 1e-9. With a cost pandas
 still does; vectorbt sizes an order by the wealth before the fees of the orders after it, so that its shares are larger
 by the cost (2e-4 of them where all is turned over) and its returns apart by that part of a day's move: within 1e-5.
 
-`ratio` is against vectorbt where that is installed (`pip install vectorbt`; no dependency), else against pandas.
+`ratio` is against vectorbt where that is installed (extra `bench`), else against pandas.
 
     python -m benchmarks.p11_pnl [--fast]
 """
