@@ -10,20 +10,23 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from components.errors import EquipoiseError, Exit, bad_data, misconfigured, missing
 from components.files import write_atomically
+from components.stage import die_with_parent
 from flows.state import Place, make_state
 from flows.terminal import reader
 
 HOST = "127.0.0.1"
 TOGETHER = 256  # requests answered at once: memory stays the same however long the file is
 LONGEST_LINE = 16 << 20  # bytes
+GRACE_SECONDS = 20  # a stopped server answers what it has begun
 
 
 def artefact(place: Place, workload: str, version: int | None) -> tuple[int, Path]:
@@ -129,10 +132,11 @@ def _requests(lines: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def serve(place: Place, workload: str, port: int, say: Callable[[str], object]) -> int:
-    """Serves the champion until it is stopped; returns the server's exit status.
+    """Serves the champion until ctrl-C or SIGTERM, which end it as asked: 0. What the server prints goes to stderr.
 
     Raises:
-        EquipoiseError: E_PORT (69) when the port is taken, and what `artefact` raises.
+        EquipoiseError: E_PORT (69) when the port is taken, E_SERVER (69) when the server ends by itself, and what
+            `artefact` raises.
     """
     from components.registry.packaging import serve_command, served_environment
 
@@ -140,16 +144,50 @@ def serve(place: Place, workload: str, port: int, say: Callable[[str], object]) 
     version, folder = artefact(place, workload, None)
     with tempfile.TemporaryDirectory(prefix="equipoise-serve-") as scratch:
         child = subprocess.Popen(
-            serve_command(folder, HOST, port), cwd=scratch, env=served_environment(),
-            stdin=subprocess.DEVNULL, start_new_session=True,
+            serve_command(folder, HOST, port), cwd=scratch, env=served_environment(), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=die_with_parent,
         )  # fmt: skip
-        say(f"serving {workload} version {version} on http://{HOST}:{port}/invocations (ctrl-C stops it)")
         try:
-            return child.wait()
+            say(f"serving {workload} version {version} on http://{HOST}:{port}/invocations (ctrl-C stops it)")
+            _pass_on(child)
+            status = child.wait()
+        except KeyboardInterrupt:
+            say(f"stopped serving {workload}")
+            return 0
         finally:
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGTERM)
-                child.wait(20)
+            _end(child)
+    raise EquipoiseError(
+        "SERVER",
+        f"{HOST}:{port}",
+        "the server must run until it is stopped",
+        got=f"its end with status {status}",
+        hint="Its last lines above say why; start it again",
+        exit_code=Exit.SERVICE_UNAVAILABLE,
+    )
+
+
+def _pass_on(child: subprocess.Popen[bytes]) -> None:
+    """Prints what the server says until nobody is left who could say anything."""
+    assert child.stdout is not None
+    for line in child.stdout:
+        print(line.decode("utf-8", "replace").rstrip(), file=sys.stderr, flush=True)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Ends the server and whatever it started: their output closes when the last of them is gone."""
+    late = threading.Timer(GRACE_SECONDS, _signal, (child.pid, signal.SIGKILL))
+    late.start()
+    try:
+        _signal(child.pid, signal.SIGTERM)
+        _pass_on(child)
+        child.wait()
+    finally:
+        late.cancel()
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # all of it has ended
+        os.killpg(group, number)
 
 
 def _free(port: int) -> None:

@@ -1,11 +1,14 @@
 """The plain project that most tests of the flows start from."""
 
+import contextlib
 import os
 
 import pytest
 
+from components import stage
+from components.workload import workload
 from flows.state import Place
-from tests.flows.projects import COPY, PLAIN, ROOT
+from tests.flows.projects import COPY, PLAIN, ROOT, real_project
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +29,16 @@ def plain(tmp_path):
     (tmp_path / "train.py").write_text("raise SystemExit(0)")
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     return Place(tmp_path, tmp_path / ".equipoise")
+
+
+@pytest.fixture(scope="session")
+def fitted(tmp_path_factory):
+    """A project whose embedded data is prepared, with a fitted baseline in `fitted/`; nothing is registered in it."""
+    project = real_project(tmp_path_factory.mktemp("fitted") / "project")
+    place = Place(project, project / ".equipoise")
+    section = place.config().tool_calling
+    with contextlib.chdir(project):
+        stage.generate("tool_calling", section)
+        stage.prepare("tool_calling", section)
+    workload("tool_calling").fit_baseline(section, place.prepared("tool_calling"), project / "fitted")
+    return place

@@ -14,6 +14,7 @@ TINY = (
     "data.vocabulary=400",
     "training.epochs=1",
     "training.threads=1",
+    "training.compile=false",  # compiling takes longer than such a training
     "model.width=16",
     "evaluation.resamples=100",
     "gate.resamples=200",
@@ -61,5 +62,5 @@ def command(project: Path, *arguments: str, **environment: str) -> subprocess.Co
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_", "EQUIPOISE_DATABASE"))}
     return subprocess.run(
         [sys.executable, "-m", "flows.cli", *arguments],
-        cwd=project, env={**keep, "OMP_NUM_THREADS": "1", **environment}, capture_output=True, text=True, timeout=600,
+        cwd=project, env={**keep, "OMP_NUM_THREADS": "1", **environment}, capture_output=True, text=True, timeout=1200,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -44,6 +45,7 @@ def test_the_cycle_of_a_model(tmp_path):
     assert set(evaluated) == {"workload", "split", "n", "metrics", "baselines"} and evaluated["split"] == "test"
 
     check_answers(project)
+    check_moved_state(project, tmp_path / "elsewhere" / "state", first)
     check_rollback(project, first["champion"])
     check_shell_gives_the_same_bytes(project)
 
@@ -61,6 +63,23 @@ def check_answers(project):
     refused = command(project, "predict", W, "--input", "bad.jsonl", "--output", "out.jsonl")
     assert refused.returncode == 65 and "bad.jsonl line 2" in refused.stderr
     assert not (project / "out.jsonl").exists()
+
+
+def check_moved_state(project, elsewhere, first):
+    """With the state folder at another place the model answers, is judged and stands as before; and back again."""
+    here, named = project / ".equipoise", ("--state", str(elsewhere))
+    answers = command(project, "predict", W, "--input", "good.jsonl", "--version", "2").stdout
+    elsewhere.parent.mkdir()
+    shutil.move(here, elsewhere)
+    moved = command(project, "predict", W, "--input", "good.jsonl", "--version", "2", *named)
+    assert moved.returncode == 0 and moved.stdout == answers and len(answers.splitlines()) == 2
+    assert answer(project, "retrain", W, *named)["decision"] == "UNCHANGED"
+    judged = answer(project, "gate", W, "2", "--against", "1", *named, status=(0, 10, 11))
+    assert judged["decision"] == first["decision"]
+    named_by_a_person = answer(project, "promote", W, "2", *named, status=(0, 10, 11))
+    assert named_by_a_person["decision"] == ("UNCHANGED" if first["decision"] == "PROMOTE" else first["decision"])
+    assert not here.exists()
+    shutil.move(elsewhere, here)
 
 
 def check_rollback(project, champion):

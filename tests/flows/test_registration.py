@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from components import stage
 from components.errors import EquipoiseError
 from components.registry import aliases, artefacts, tracking
 from components.registry.ledger import open_ledger
@@ -14,7 +13,6 @@ from flows import registration
 from flows.serving import artefact
 from flows.stages import bring_up_to_date
 from flows.state import Place, make_state
-from tests.flows.projects import real_project
 
 W = "tool_calling"
 DYING = """
@@ -31,26 +29,10 @@ def quiet(_line):
     pass
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    """A place whose embedded data is prepared and whose baseline has been fitted; tests register it."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("MLFLOW_TRACKING_URI", "EQUIPOISE_DATABASE_URL"):
-            patch.delenv(name, raising=False)
-        project = real_project(tmp_path_factory.mktemp("registration") / "project")
-        patch.chdir(project)
-        place = Place(project, project / ".equipoise")
-        section = getattr(place.config(), W)
-        stage.generate(W, section)
-        stage.prepare(W, section)
-        workload(W).fit_baseline(section, place.prepared(W), project / "fitted")
-        yield place
-
-
 @pytest.fixture
-def own(prepared, tmp_path):
-    """The prepared place with a state folder of this test alone."""
-    return Place(prepared.project, tmp_path / "state")
+def own(fitted, tmp_path):
+    """The fitted project with a state folder of this test alone."""
+    return Place(fitted.project, tmp_path / "state")
 
 
 def register(place) -> int:
