@@ -15,8 +15,10 @@ import pytest
 from components.data.manifest import verify
 from components.errors import EquipoiseError
 from components.files import sha256_tree
+from components.workloads.trading.bars import read_panel
 from components.workloads.trading.data import REGIMES, generate, prepare, prepared_panel, samples
 from components.workloads.trading.features import LOOKBACK, features_of
+from components.workloads.trading.strategies import best, horizon_returns, weight_matrix
 from tests.workloads.trading.small_bars import section, walk, write_panel
 
 ROOT = Path(__file__).parents[3]
@@ -282,6 +284,22 @@ class TestTwentyYears:
         assert round(100 * test["mean_return"]["90/10/0"], 3) == 0.307
         assert round(100 * test["mean_return"]["75/25/0"], 3) == 0.272
         assert round(100 * test["oracle_return"], 3) == 0.874
+
+    @pytest.mark.parametrize(
+        ("horizon", "cash", "days", "shares"),
+        [
+            (5, False, 4916, [39.97, 2.26, 1.22, 0, 0, 50.81, 0, 5.74]),
+            (1, True, 4920, [43.25, 2.83, 1.42, 0, 0, 48.09, 0, 4.41]),
+            (20, True, 4901, [34.40, 2.00, 1.12, 0, 0, 54.87, 0, 7.61]),
+        ],
+    )
+    def test_other_horizons_and_cash_that_earns_nothing(self, horizon, cash, days, shares):
+        panel = read_panel(section(source=str(REAL), **YEARS).data, 1)
+        held = {name: {s: w for s, w in mix.items() if cash or s != "BIL"} for name, mix in EIGHT.items()}
+        found = best(horizon_returns(panel.close, weight_matrix(held, panel.symbols), horizon, 0.0), 0.0)
+        found = found[len(panel) - horizon - days :]
+        assert str(panel.dates[len(panel) - horizon - days]) == "2002-07-30"
+        assert [round(100 * count / days, 2) for count in np.bincount(found, minlength=8).tolist()] == shares
 
     def test_a_basis_point_of_cost_moves_little(self, tmp_path, report):
         dear = prepare(section(source=str(REAL), cost=1.0, **YEARS), tmp_path / "out")
