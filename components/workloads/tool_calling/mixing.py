@@ -17,7 +17,6 @@ from components.workloads.tool_calling.rows import Queries, Rows, freeze
 Index = NDArray[np.int64]
 LISTS = ("tool", "slot", "intent")
 NOBODY = -1
-DEALS = 4  # one deal of real conversations finds partners for half of them
 
 
 @dataclass(frozen=True)
@@ -39,13 +38,14 @@ def mix(rows: Rows, joined_share: float, offer_share: float, longest: int, seed:
     """Draws an epoch's rows from (seed, epoch): every conversation occurs once.
 
     Args:
-        joined_share: of the conversations, those to be joined in pairs, as far as partners are found that share no
-            tool with them and make no more than `longest` tokens.
+        joined_share: of the conversations, those to be joined in pairs; pairs that share a tool or would be longer
+            than `longest` tokens stay apart.
         offer_share: of the resulting rows, those with the offer of another conversation.
     """
     generator = np.random.Generator(np.random.PCG64([seed, epoch, 1]))
-    wanted = generator.permutation(rows.count)[: int(joined_share * rows.count)]
-    pairs = _pairs(rows, wanted, longest, generator)
+    order = generator.permutation(rows.count)
+    joined = int(joined_share * rows.count) // 2 * 2
+    pairs = [pair for pair in order[:joined].reshape(-1, 2) if _fit(rows, pair, longest)]
     single = np.setdiff1d(np.arange(rows.count), np.concatenate([np.zeros(0, np.int64), *pairs]))
     alone = np.stack([single, np.full(len(single), NOBODY)], axis=1)
     parts = np.concatenate([np.array(pairs, dtype=np.int64).reshape(-1, 2), alone])
@@ -53,17 +53,6 @@ def mix(rows: Rows, joined_share: float, offer_share: float, longest: int, seed:
     offers = np.where(offered, generator.integers(max(rows.count, 1), size=len(parts)), NOBODY)
     second = np.where(parts[:, 1] >= 0, rows.lengths[parts[:, 1]] - 1, 0)
     return Mix(parts, offers, rows.lengths[parts[:, 0]] + second)
-
-
-def _pairs(rows: Rows, wanted: Index, longest: int, generator: np.random.Generator) -> list[Index]:
-    """Pairs of `wanted` that may be joined; those that do not fit each other are dealt again."""
-    pairs: list[Index] = []
-    for _ in range(DEALS):
-        dealt = wanted[: len(wanted) // 2 * 2].reshape(-1, 2)
-        fits = np.array([_fit(rows, pair, longest) for pair in dealt], dtype=bool)
-        pairs += list(dealt[fits])
-        wanted = generator.permutation(np.concatenate([dealt[~fits].ravel(), wanted[dealt.size :]]))
-    return pairs
 
 
 def _fit(rows: Rows, pair: Index, longest: int) -> bool:
