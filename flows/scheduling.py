@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from components.errors import misconfigured
+from components.stage import die_with_parent
 from flows.orchestration import ensure_database, environment, probe, unavailable
 from flows.state import Place, make_state
 from flows.terminal import say
@@ -99,7 +100,10 @@ def server(place: Place, port: int | None = None) -> Iterator[str]:
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
     log = (place.state / "prefect" / "server.log").open("ab")
     with log:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            preexec_fn=die_with_parent,
+        )  # fmt: skip
     os.environ["PREFECT_API_URL"] = address
     try:
         _wait_until_healthy(child, address)

@@ -2,11 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
 
@@ -17,6 +14,7 @@ from components.workloads.tool_calling.data import generate
 from flows.dvc_child import PR_SET_PDEATHSIG
 from flows.stages import StageKilled, bring_up_to_date, needed, stale
 from flows.state import Place, exclusive, make_state, place, record_edits
+from tests.flows.processes import gone
 from tests.flows.projects import real_project
 
 W = "tool_calling"
@@ -115,22 +113,6 @@ def test_a_killed_flow_leaves_no_stage_behind(plain):
     flow.kill()
     flow.wait()
     assert gone(pid)
-
-
-def gone(pid: int, seconds: float = 10.0) -> bool:
-    """Whether the process ends within that time; a zombie has ended."""
-    end = time.monotonic() + seconds
-    wake = threading.Event()
-    while time.monotonic() < end:
-        try:
-            with open(f"/proc/{pid}/stat") as handle:
-                if handle.read().rpartition(")")[2].split()[0] in "ZX":
-                    return True
-        except FileNotFoundError:
-            return True
-        wake.wait(0.05)
-    os.kill(pid, signal.SIGKILL)
-    return False
 
 
 def test_generate_is_needed_only_for_the_embedded_data(plain):

@@ -13,6 +13,7 @@ import yaml
 from components.config import load_config
 from flows.scheduling import plan, server
 from flows.state import Place, make_state
+from tests.flows.processes import descendants, gone
 
 ROOT = Path(__file__).parents[2]
 SERVE = """
@@ -22,6 +23,16 @@ from flows.deployments import deployment, every
 from flows.state import Place
 p = Path({project!r})
 serve(deployment(Place(p, p / ".equipoise"), "tool_calling", every(4)), print_starting_message=False, limit=1)
+"""
+HOLDING = """
+import threading
+from pathlib import Path
+from flows.scheduling import server
+from flows.state import Place
+p = Path({project!r})
+with server(Place(p, p / ".equipoise")) as address:
+    print(address, flush=True)
+    threading.Event().wait()
 """
 QUICK = {
     "PREFECT_RUNNER_POLL_FREQUENCY": "2",
@@ -67,6 +78,21 @@ def test_a_schedule_fires(plain, monkeypatch):
     assert run is not None, "the scheduler created no run that started"
     assert run.auto_scheduled and run.parameters["workload"] == "tool_calling"
     assert "E_MISSING" in run.state.message and "dvc.yaml" in run.state.message
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
+@pytest.mark.timeout(1200)
+def test_a_killed_command_leaves_no_server_behind(plain, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    make_state(plain)
+    code = HOLDING.format(project=str(plain.project))
+    command = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert command.stdout is not None
+    assert command.stdout.readline().startswith("http://127.0.0.1")
+    below = descendants(command.pid)
+    command.kill()
+    command.wait()
+    assert below and [pid for pid in below if not gone(pid, 300.0)] == []
 
 
 def first_finished_run(address: str, limit: float = 200.0):

@@ -14,8 +14,8 @@ import pytest
 from flows import judging, registration
 from flows.scheduling import free_port
 from flows.state import Place
+from tests.flows.processes import descendants, gone
 from tests.flows.projects import command
-from tests.flows.test_dvc_stages import gone
 
 W = "tool_calling"
 LONG = 600.0  # seconds: a busy machine must not fail a test
@@ -48,15 +48,6 @@ def answers(served):
     done = command(served.project, "predict", W, "--input", str(requests), "--state", str(served.state))
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def descendants(pid: int) -> list[int]:
-    """The processes that a process started, and those they started."""
-    found: list[int] = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children") as handle:
-            found += [int(each) for each in handle.read().split()]
-    return found + [below for child in found for below in descendants(child)]
 
 
 def wait_until_up(process: subprocess.Popen[str], port: int) -> None:
