@@ -43,6 +43,7 @@ class Workload:
         read_request: (JSON object, place) -> sample without labels; raises E_DATA (65).
         request: labelled sample -> the raw request, as `read_request` reads it, that asks for its prediction.
         optional: the fields that `read_request` takes beyond those that `request` gives.
+        served: names of the files of the prepared folder that a model's folder needs beside its weights.
         render: prediction -> JSON object as `predict` and the served model answer it.
         health: rules that judge the curves of a training and raise alarms.
         facts: section -> what model.json says beyond the recipe; raises what would keep the model from being used.
@@ -67,6 +68,7 @@ class Workload:
     render: Callable[[Any], dict[str, Any]]
     health: Sequence[Rule] = ()
     optional: Sequence[str] = ()
+    served: Sequence[str] = ()
     facts: Callable[[Any], Mapping[str, Any]] = lambda section: {}
 
 
@@ -79,7 +81,7 @@ class Predictor(Protocol):
         ...
 
 
-NAMES = ("tool_calling",)
+NAMES = ("tool_calling", "trading")
 
 
 def known(name: str) -> str:

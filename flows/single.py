@@ -12,20 +12,19 @@ from flows.stages import bring_up_to_date, needed
 from flows.state import Place, exclusive
 
 REPORTS = {"prepare": "data/prepared/{}/report.json", "train": "checkpoints/{}/resume/finished.json"}
-EVALUATION = ("workload", "split", "n", "metrics", "baselines")
 
 
 def up_to(place: Place, workload: str, stage: str, say: Callable[[str], object]) -> dict[str, Any]:
     """Brings every stage before `stage` and `stage` itself up to date; returns its report.
 
-    Of evaluate: {workload, split, n, metrics, baselines}; of the others: {workload, stages, report}.
+    Of evaluate: {workload, split, n, metrics, baselines} and whatever else metrics.json says, such as a verdict; of the
+    others: {workload, stages, report}.
     """
     names = needed(place, workload)
     with exclusive(place, workload):
         results = [bring_up_to_date(place, workload, name, say) for name in names[: names.index(stage) + 1]]
     if stage == "evaluate":
-        document = read_report(place.evaluation(workload) / "metrics.json")
-        return {key: document[key] for key in EVALUATION}
+        return read_report(place.evaluation(workload) / "metrics.json")
     report = read_report(place.project / REPORTS[stage].format(workload))
     report = report.get("summary", report)  # of a training: its figures; the digests beside them are for machines
     return {"workload": workload, "stages": {r.stage: r.document() for r in results}, "report": report}

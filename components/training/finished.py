@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +16,29 @@ from components.training.progress import say
 
 KIND = "trm"  # model.json tells a predictor's loader which kind of model the folder holds
 WEIGHTS, CARD, MARKER = "model.safetensors", "model.json", "finished.json"
-VOCABULARIES = ("tokenizer.json", "elements/vocabulary.json")
 
 
 def write_finished(
-    folder: Path, prepared: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any], summary: Mapping[str, Any]
+    folder: Path,
+    prepared: Path,
+    served: Sequence[str],
+    weights: Mapping[str, Tensor],
+    card: Mapping[str, Any],
+    summary: Mapping[str, Any],
 ) -> None:
-    """Weights, vocabularies, model.json with the digests of both, and last of all the marker.
+    """Weights, what else serving needs, model.json with the digests of both, and last of all the marker.
 
     Args:
+        served: names of prepared files that go with the weights, such as vocabularies; absent ones are left out.
         card: what rebuilds the model; `kind` and `files` are added.
         summary: what `train` returned, kept for a second call.
     """
     write_bytes(folder / WEIGHTS, as_bytes(weights))
-    for name in VOCABULARIES:
+    for name in served:
         source = prepared / name
         if source.is_file():
             write_bytes(folder / name, source.read_bytes())
-    names = [WEIGHTS, *(name for name in VOCABULARIES if (folder / name).is_file())]
+    names = [WEIGHTS, *(name for name in served if (folder / name).is_file())]
     write_json(folder / CARD, {"kind": KIND, **card, "files": {name: sha256_file(folder / name) for name in names}})
     digests = {name: sha256_file(folder / name) for name in [*names, CARD, "curves.jsonl"]}
     marker = {"fingerprint": card["fingerprint"], "files": digests, "summary": dict(summary)}
@@ -61,7 +66,7 @@ def finished_summary(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     return summary
 
 
-def remove_finished(folder: Path) -> None:
+def remove_finished(folder: Path, served: Sequence[str]) -> None:
     """Takes away an earlier recipe's model, marker first, so that it cannot pass for the one now being trained."""
-    for name in (f"resume/{MARKER}", CARD, WEIGHTS, *VOCABULARIES):
+    for name in (f"resume/{MARKER}", CARD, WEIGHTS, *served):
         (folder / name).unlink(missing_ok=True)

@@ -138,7 +138,7 @@ def _start(
     if slot is None:
         if ranks.leads:
             checkpoint.clear(run.resume)
-            remove_finished(folder)
+            remove_finished(folder, workload.served)
             folder.mkdir(parents=True, exist_ok=True)
         run.curves.start()
     else:
@@ -377,7 +377,7 @@ def _finish(run: Run) -> dict[str, Any]:
             **run.workload.facts(run.section),
         }
         run.curves.mark()
-        write_finished(run.folder, run.prepared, run.best, card, summary)
+        write_finished(run.folder, run.prepared, run.workload.served, run.best, card, summary)
     _tidy(run.folder, run.ranks)
     return summary
 

@@ -17,7 +17,7 @@ WHOLE = "*"  # of a module that is passed on as a value, every definition
 STAGES = {  # the functions of a Workload that a stage calls
     "generate": ("generate",),
     "prepare": ("prepare",),
-    "train": ("batches", "build", "rollout", "supervision_steps", "terms", "validate", "health", "facts"),
+    "train": ("batches", "build", "rollout", "supervision_steps", "terms", "validate", "health", "facts", "served"),
     "evaluate": ("evaluate",),
 }
 BEGINNINGS = {"train": (("components.training.loop", "train"),)}

@@ -1,9 +1,9 @@
 """Is the best candidate better than the defaults? One seed each, so the answer is modest.
 
 Both models are scored as they would be served, on the validation split, and compared on the same samples by bootstrap
-over conversations. The rule: the best candidate counts as better only when it is ahead in every objective by more than
-half of the interval of that difference. The interval knows nothing of seeds, nor that the best of many was picked on
-this very split, which is why even then the answer is to retrain and let the gate judge on the test split.
+over the gate's clusters. The rule: the best candidate counts as better only when it is ahead in every objective by more
+than half of the interval of that difference. The interval knows nothing of seeds, nor that the best of many was picked
+on this very split, which is why even then the answer is to retrain and let the gate judge on the test split.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def compare(workload: Workload, section: Any, prepared: Path, folder: Path, best
             found.append(Compared(name, best.objectives[name] - default.objectives[name], None))
             continue
         (hit_a, of_a), (hit_b, of_b) = [[table[column].to_numpy() for column in columns] for table in tables]
-        clusters = tables[0]["conversation"].to_numpy()
+        clusters = tables[0][section.gate.cluster].to_numpy()
         pair = paired_difference(hit_a, of_a, hit_b, of_b, clusters, settings.resamples, settings.confidence,
                                  settings.seed)  # fmt: skip
         half = (pair.high - pair.low) / 2

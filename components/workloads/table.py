@@ -6,5 +6,6 @@ from collections.abc import Mapping
 
 from components.workload import Workload
 from components.workloads.tool_calling.workload import WORKLOAD as TOOL_CALLING
+from components.workloads.trading.workload import WORKLOAD as TRADING
 
-WORKLOADS: Mapping[str, Workload] = {"tool_calling": TOOL_CALLING}
+WORKLOADS: Mapping[str, Workload] = {"tool_calling": TOOL_CALLING, "trading": TRADING}

@@ -47,7 +47,9 @@ def test_half_the_interval_is_that_of_the_paired_difference(tmp_path):
         load=lambda folder: SimpleNamespace(predict=lambda samples: folder.name == "5"),
         score=score,
     )
-    settings = SimpleNamespace(evaluation=SimpleNamespace(resamples=500, confidence=0.95, seed=1))
+    settings = SimpleNamespace(
+        evaluation=SimpleNamespace(resamples=500, confidence=0.95, seed=1), gate=SimpleNamespace(cluster="conversation")
+    )
     default = candidate(0, {"x/acc": 0.5, "y/acc": 0.5})
     x, y = compare(workload, settings, tmp_path, tmp_path, BEST, default, ("x/acc", "y/acc"))
     # the difference of a sample is 0 or 1 with share 1/2: standard error sqrt(.25 / 20) = .112, times 1.96 = .22

@@ -85,6 +85,7 @@ WORKLOAD = Workload(
     read_request=read_request,
     request=request_of,
     optional=OPTIONAL,
+    served=("tokenizer.json", predict.VOCABULARY),
     facts=facts,
     render=render,
     health=HEALTH,
