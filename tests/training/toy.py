@@ -162,6 +162,7 @@ WORKLOAD = Workload(
     read_request=_absent,
     request=_absent,
     render=_absent,
+    served=("tokenizer.json",),
 )
 
 
