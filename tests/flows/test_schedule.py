@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from components.config import load_config
+from components.workload import NAMES
 from flows.scheduling import plan, server
 from flows.state import Place, make_state
 from tests.flows.processes import descendants, gone
@@ -48,10 +49,11 @@ def test_the_plan_names_the_next_runs_in_utc(plain):
     assert len(planned["next"]) == 3 and all(moment.endswith("T02:00Z") for moment in planned["next"])
 
 
-def test_the_file_for_a_work_pool_says_the_same():
+@pytest.mark.parametrize("workload", NAMES)
+def test_the_file_for_a_work_pool_says_the_same(workload):
     document = yaml.safe_load((ROOT / "infra" / "prefect.yaml").read_text())
-    (listed,) = document["deployments"]
-    section = load_config(ROOT / "params.yaml").tool_calling
+    (listed,) = [each for each in document["deployments"] if each["parameters"]["workload"] == workload]
+    section = getattr(load_config(ROOT / "params.yaml"), workload)
     assert listed["schedules"] == [{"cron": section.schedule.cron, "timezone": "UTC", "active": True}]
     assert listed["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
     path, name = listed["entrypoint"].split(":")
