@@ -17,12 +17,11 @@ from typing import Any
 
 from components.files import write_json, write_text
 from components.workloads.tool_calling.generator_dialogue import converse
-from components.workloads.tool_calling.generator_domains import SERVICES, Service
-from components.workloads.tool_calling.generator_words import INTENTS
+from components.workloads.tool_calling.generator_domains import INTENTS, SERVICES, Service
 
 TEST_SHARE = 0.15
-ORDER_SHARE = 0.45  # of the goals: something is ordered, so that a go-ahead decides
-UNSEEN_SHARE = 0.4  # of the test conversations: about a tool that training never showed
+ORDER_SHARE = 0.6  # of the goals: something is ordered, so that a go-ahead decides
+UNSEEN_SHARE = 0.25  # of the test conversations: about a tool that training never showed
 
 
 def generate(section: Any, folder: Path) -> None:
@@ -66,12 +65,14 @@ def _lines(chance: random.Random, conversation: str, test: bool) -> list[str]:
 
 
 def _offered(goal: Service, pool: list[Service], chance: random.Random) -> list[Service]:
-    """The goal's tool among two to five others, its own domain first: the nearest are the hardest to tell apart."""
-    domain = goal.name.split(".")[0]
-    near = [s for s in pool if s is not goal and s.name.split(".")[0] == domain]
-    far = [s for s in pool if s is not goal and s not in near]
-    others = (near + chance.sample(far, len(far)))[: chance.randint(2, 5)]
-    return chance.sample([goal, *others], len(others) + 1)
+    """The goal's tool among two to five others, most of which do the same to another thing or something else to it."""
+    others = [s for s in pool if s is not goal]
+    near = [s for s in others if s.thing == goal.thing] + chance.sample(
+        [s for s in others if s.action == goal.action], 2
+    )
+    far = chance.sample([s for s in others if s not in near], 5)
+    chosen = (chance.sample(near, len(near)) + far)[: chance.randint(2, 5)]
+    return chance.sample([goal, *chosen], len(chosen) + 1)
 
 
 def _tool(service: Service) -> Mapping[str, Any]:

@@ -7,17 +7,19 @@ import string
 from typing import Any
 
 from components.workloads.tool_calling import generator_words as words
-from components.workloads.tool_calling.generator_domains import CHAINS, SERVICES, Service, Slot
+from components.workloads.tool_calling.generator_domains import HANDED_ON, SERVICES, Service, Slot
 from components.workloads.tool_calling.text_spans import find_span_in_text
 
-MAX_DECISIONS = 5
-TYPO_SHARE = 0.3  # of the user's messages
+MAX_DECISIONS = 6
+TYPO_SHARE = 0.15  # of the user's messages
+TWO_GOALS = 0.4  # of the conversations: both are named at once, the second is taken up after the first is done
+SWITCHES = 0.15  # of the assistant's questions are answered by another wish that keeps what was said
 
 
 def converse(goal: Service, offered: list[Service], chance: random.Random) -> list[dict[str, Any]]:
     """The decisions of one conversation, in order, as lines without `tools` and `conversation`."""
     talk = Conversation(goal, offered, chance)
-    if chance.random() < 0.12:
+    if chance.random() < 0.08:
         talk.say(chance.choice(words.GREETINGS))
         talk.answer("small_talk", chance.choice(words.CHATS))
     talk.open_request()
@@ -27,10 +29,17 @@ def converse(goal: Service, offered: list[Service], chance: random.Random) -> li
 
 
 class Conversation:
-    """The state of a conversation: what was said, what is known of the present goal, what was decided."""
+    """The state of a conversation: what was said, what is known of the present goal, what was decided.
+
+    Attributes:
+        later: the goal named at the beginning and put off.
+        known: values of the present goal's parameters, as last said.
+        used: every value said so far, which no other may repeat.
+    """
 
     def __init__(self, goal: Service, offered: list[Service], chance: random.Random) -> None:
         self.goal = goal
+        self.later: Service | None = None
         self.offered = offered
         self.chance = chance
         self.history: list[dict[str, str]] = []
@@ -46,7 +55,7 @@ class Conversation:
         """A user's message, with typing errors outside the values."""
         if self.chance.random() < TYPO_SHARE:
             text = _misspell(text, values, self.chance)
-        if self.chance.random() < 0.3:
+        if self.chance.random() < 0.1:
             text = text[:1].upper() + text[1:]
         self.history.append({"role": "user", "content": text})
 
@@ -59,7 +68,7 @@ class Conversation:
                 "tool": tool,
                 "content": content,
                 "intent": intent,
-                "service": self.goal.name.split(".")[0],
+                "service": self.goal.thing,
             }
         )
         self.over = self.over or len(self.decisions) >= MAX_DECISIONS
@@ -74,29 +83,39 @@ class Conversation:
         for slot in self.goal.slots:
             if slot.default and slot.name not in arguments and self.chance.random() < 0.3:
                 arguments[slot.name] = slot.default
-        intent = "carry_out" if self.goal.transactional else "look_up"
         tool = {"name": self.goal.name, "arguments": arguments}
-        self._decide(intent, "tool_call", tool, "")
+        self._decide(self.goal.intent, "tool_call", tool, "")
         found = ""
-        if self.goal.found in ("hotel", "restaurant"):
-            found = self.known.get(self.goal.found) or self._value(self.goal.found)
+        if self.goal.found in HANDED_ON:
+            found = self._value(self.goal.found)
         result = f"{self.goal.found} {found or self.chance.randint(100, 999)}"
         pairs = ", ".join(f"{name}={value}" for name, value in arguments.items())
         self.history.append({"role": "tool_call", "content": f"{self.goal.name} {pairs}"})
         self.history.append({"role": "tool_response", "content": f"{result}, rating {self.chance.randint(1, 5)}"})
         report = words.DONE if self.goal.transactional else words.FOUND
         text = self.chance.choice(report).format(r=f"the {found}" if found else result)
-        self.history.append({"role": "assistant", "content": text + self.chance.choice(words.MORE)})
-        self._follow_up(found)
+        offer = self._offer()
+        more = self.chance.choice(words.OFFER).format(offer=offer.offer) if offer else self.chance.choice(words.MORE)
+        self.history.append({"role": "assistant", "content": text + more})
+        self._follow_up(found, offer)
 
     # --- the user's moves ---
 
     def open_request(self) -> None:
-        """The user states the goal with some of its values, sometimes all."""
+        """The user states the goal, or two of them, with some of the first one's values, sometimes all."""
+        request = self.chance.choice(self.goal.requests)
+        others = [service for service in self.offered if service is not self.goal]
+        if self.chance.random() < TWO_GOALS:
+            self.later = self.chance.choice(others)
+            later = self.chance.choice(self.later.requests)
+            request = self.chance.choice(words.BOTH).format(now=request, later=later)
+        self._request(request, self._told(0.45))
+
+    def _told(self, share: float) -> list[Slot]:
+        """The slots that the user fills unasked: all required ones now and then, else about a share of them."""
         required = [slot for slot in self.goal.slots if slot.required and slot.name not in self.known]
-        told = required if self.chance.random() < 0.25 else [s for s in required if self.chance.random() < 0.45]
-        told = told + [s for s in self.goal.slots if not s.required and self.chance.random() < 0.3]
-        self._request(self.chance.choice(self.goal.requests), told)
+        told = required if self.chance.random() < 0.25 else [s for s in required if self.chance.random() < share]
+        return told + [s for s in self.goal.slots if not s.required and self.chance.random() < 0.3]
 
     def _request(self, request: str, told: list[Slot]) -> None:
         for slot in told:
@@ -105,9 +124,19 @@ class Conversation:
         parts = [request, *clauses]
         if clauses and self.chance.random() < 0.2:
             parts = [*clauses, request]
-        joint = self.chance.choice((" ", " ", ", "))
-        text = self.chance.choice(words.BEFORE) + joint.join(parts) + self.chance.choice(words.AFTER)
-        self.say(text, tuple(self.known.values()))
+        if self.chance.random() < 0.08:
+            aside = self.chance.choice(words.ASIDES).format(v=self._value("city"))
+            parts.insert(self.chance.choice((0, len(parts))), aside)
+        before = self.chance.choice(words.BEFORE) if not self.decisions else ""
+        text = before + self.chance.choice((" ", ", ")).join(parts)
+        self.say(text + self.chance.choice(words.AFTER), (*self.known.values(), *self.used))
+
+    def _change_goal(self, goal: Service, share: float, request: str) -> None:
+        """Another goal, which keeps the values its parameters share with the one before."""
+        self.goal = goal
+        self.confirmed = False
+        self.known = {s.name: self.known[s.name] for s in goal.slots if s.name in self.known}
+        self._request(request, self._told(share))
 
     def step(self) -> None:
         """The assistant's next decision and the user's reaction to it."""
@@ -123,16 +152,19 @@ class Conversation:
     def _ask(self, missing: list[Slot]) -> None:
         missing = self.chance.sample(missing, len(missing))
         slot = missing[0]
-        self.answer("ask_value", self.chance.choice(slot.asks))
+        self.answer(self.goal.intent, self.chance.choice(slot.asks))
         roll = self.chance.random()
         if roll < 0.10:
             self.say(self.chance.choice(words.QUESTIONS).format(n=_spoken(slot.name)))
-            self.answer("answer_question", f"{self.chance.choice(words.ANSWER)} {self.chance.choice(slot.asks)}")
+            self.answer(self.goal.intent, f"{self.chance.choice(words.ANSWER)} {self.chance.choice(slot.asks)}")
         elif roll < 0.15:
             self._quit()
             return
         elif roll < 0.30 and self.known:
             self._correct(self.chance.choice(sorted(self.known)), and_then=slot)
+            return
+        elif roll < 0.30 + SWITCHES:
+            self._switch()
             return
         told = [slot]
         if len(missing) > 1 and self.chance.random() < 0.35:
@@ -147,9 +179,10 @@ class Conversation:
 
     def _confirm(self) -> None:
         details = ", ".join(f"{_spoken(name)} {value}" for name, value in self.known.items())
+        details = self.chance.choice(words.DETAILS).format(d=details) if self.chance.random() < 0.3 else ""
         open_question = self.chance.random() < 0.5
         forms = words.CONFIRM_OPEN if open_question else words.CONFIRM
-        self.answer("confirm_details", self.chance.choice(forms).format(d=details))
+        self.answer(self.goal.intent, details + self.chance.choice(forms))
         roll, short = self.chance.random(), self.chance.random() < 0.75
         if roll < 0.5:
             fine = (
@@ -161,20 +194,30 @@ class Conversation:
             if self.chance.random() < 0.8:
                 wrong = (words.YES if short else words.SOMETHING_MORE) if open_question else words.NO
                 self.say(self.chance.choice(wrong if open_question or short else words.NOT_RIGHT))
-                self.answer("answer_question", self.chance.choice(words.WHAT_CHANGE))
+                self.answer(self.goal.intent, self.chance.choice(words.WHAT_CHANGE))
             self._correct(self.chance.choice(sorted(self.known)))
         elif roll < 0.92:
             self.say(self.chance.choice(words.WAITS))
-            self.answer("wait", self.chance.choice(words.WAITING))
+            self.answer(self.goal.intent, self.chance.choice(words.WAITING))
             self.say(self.chance.choice(words.BACK))
             self.confirmed = True
         else:
             self._quit()
 
+    def _switch(self) -> None:
+        """The user would rather have something else: another action on the same thing, or the same on another."""
+        near = [s for s in self.offered if s is not self.goal and self.goal.thing == s.thing]
+        near += [s for s in self.offered if s is not self.goal and self.goal.action == s.action]
+        goal = self.chance.choice(near or [s for s in self.offered if s is not self.goal])
+        form = self.chance.choice(words.INSTEAD)
+        self._change_goal(goal, 0.3, form.format(request=self.chance.choice(goal.requests)))
+
     def _correct(self, name: str, and_then: Slot | None = None) -> None:
         slot = next(slot for slot in self.goal.slots if slot.name == name)
         self.known[name] = self._slot_value(slot)
-        text = self.chance.choice(words.CORRECTIONS).format(v=self.known[name], n=_spoken(name))
+        alone = sum(s.kind == slot.kind for s in self.goal.slots) == 1
+        forms = words.FIXES if alone and self.chance.random() < 0.5 else words.CORRECTIONS
+        text = self.chance.choice(forms).format(v=self.known[name], n=_spoken(name))
         if and_then is not None and and_then.name != name and self.chance.random() < 0.5:
             self.known[and_then.name] = self._slot_value(and_then)
             text += f", and {self._clause(and_then)}"
@@ -182,24 +225,39 @@ class Conversation:
 
     def _quit(self) -> None:
         self.say(self.chance.choice(words.QUITS))
-        self.answer("cancel", self.chance.choice(words.CANCELLED))
+        self.answer("give_up", self.chance.choice(words.CANCELLED))
         self._close()
 
-    def _follow_up(self, found: str) -> None:
-        """After a call: take what was found, ask the same for another value, chat, ask for the impossible, or leave."""
-        booking, name = CHAINS.get(self.goal.name, ("", ""))
-        follower = next((service for service in self.offered if service.name == booking), None)
+    def _offer(self) -> Service | None:
+        """What the assistant proposes after a call: something else on offer, mostly with the thing just found."""
+        others = [s for s in self.offered if s is not self.goal and s.action != "cancel"]
+        if self.later is not None or not others or self.chance.random() < 0.55:
+            return None
+        return next((s for s in others if s.thing == self.goal.thing), self.chance.choice(others))
+
+    def _follow_up(self, found: str, offer: Service | None) -> None:
+        """After a call: the goal put off, the offer, the same for another value, chat, the impossible, or the end."""
         roll = self.chance.random()
-        if follower and found and roll < 0.45:
-            self.goal, self.known = follower, {name: found}
-            told = [s for s in follower.slots if s.name != name and self.chance.random() < 0.4]
-            request = self.chance.choice(follower.requests)
-            self._request(self.chance.choice(words.TAKE_FOUND).format(request=request), told)
+        if self.later is not None and roll < 0.85:
+            goal, self.later, self.known = self.later, None, {}
+            self._change_goal(goal, 0.7, self.chance.choice(words.THE_OTHER))
+        elif offer is not None and roll < 0.75:
+            if roll < 0.45:
+                self._keep_found(offer, found)
+                self._change_goal(offer, 0.4, self.chance.choice(words.YES))
+            else:
+                self.say(self.chance.choice(words.NO))
+                self.answer("leave", self.chance.choice(words.CLOSING))
+                self.over = True
+        elif roll < 0.45 and not self.goal.transactional and (booking := self._booking()) is not None:
+            self._keep_found(booking, found)
+            request = self.chance.choice(words.TAKE_FOUND).format(request=self.chance.choice(booking.requests))
+            self._change_goal(booking, 0.4, request)
         elif roll < 0.65 and not self.goal.transactional:
             self._again()
         elif roll < 0.75:
             self.say(self.chance.choice(words.ABOUT_RESULT))
-            self.answer("answer_question", self.chance.choice(words.ANSWER))
+            self.answer(self.goal.intent, self.chance.choice(words.ANSWER))
             if self.goal.transactional or self.chance.random() < 0.5:
                 self._close()
             else:
@@ -212,6 +270,15 @@ class Conversation:
             self._ask_for_more_than_offered()
         else:
             self._close()
+
+    def _booking(self) -> Service | None:
+        """The offered tool that books what was just searched."""
+        return next((s for s in self.offered if s.thing == self.goal.thing and s.action == "book"), None)
+
+    def _keep_found(self, goal: Service, found: str) -> None:
+        """What a search found is the value of the booking's parameter of that kind."""
+        if found and goal.thing == self.goal.thing:
+            self.known |= {slot.name: found for slot in goal.slots if slot.kind == self.goal.found}
 
     def _again(self) -> None:
         """The same search for another value."""
@@ -229,13 +296,13 @@ class Conversation:
         self.known = {}
         request = self.chance.choice(self.chance.choice(absent).requests)
         self.say(self.chance.choice(words.NOT_OFFERED).format(request=request))
-        self.answer("decline", self.chance.choice(words.DECLINED))
+        self.answer("something_else", self.chance.choice(words.DECLINED))
         self._close()
 
     def _close(self) -> None:
         if not self.over:
             self.say(self.chance.choice(words.THANKS))
-            self.answer("close", self.chance.choice(words.CLOSING))
+            self.answer("leave", self.chance.choice(words.CLOSING))
         self.over = True
 
     # --- values ---
@@ -261,12 +328,25 @@ class Conversation:
         return value
 
     def _draw(self, kind: str) -> str:
-        choice = self.chance.choice
+        choice, roll = self.chance.choice, self.chance.random()
+        if kind == "city":
+            return choice(words.CITIES) if roll < 0.4 else f"{choice(words.PLACES)} {choice(words.NAMES)}"
+        if kind == "date":
+            day, month = self.chance.randint(1, 30), choice(words.MONTHS)
+            return choice(words.DAYS) if roll < 0.35 else f"the {_ordinal(day)} of {month}"
+        if kind == "time":
+            clock = f"{self.chance.randint(1, 12)}:{choice(('00', '15', '30', '45'))} {choice(('am', 'pm'))}"
+            return choice(words.TIMES) if roll < 0.3 else clock
         if kind == "person":
             return f"{choice(words.FIRST)} {choice(words.LAST)}"
-        if kind in ("hotel", "restaurant"):
+        if kind in HANDED_ON:
             return f"{choice(words.ADJECTIVES)} {choice(words.NOUNS)}"
         return choice(words.VALUES[kind])
+
+
+def _ordinal(day: int) -> str:
+    ending = "th" if 10 < day < 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
+    return f"{day}{ending}"
 
 
 def _spoken(name: str) -> str:
