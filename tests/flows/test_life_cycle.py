@@ -94,7 +94,7 @@ def check_rollback(project, champion):
 
 
 def check_shell_gives_the_same_bytes(project):
-    """`dvc repro --force` of the whole pipeline of a workload from the shell leaves lock file and folders as the flow left them."""
+    """`dvc repro --force` of a whole pipeline from the shell leaves lock file and folders as the flow left them."""
     folders = ("data/raw", "data/prepared", "checkpoints", "evaluation")
     before = {name: sha256_tree(project / name / W) for name in folders}
     lock = (project / "dvc.lock").read_bytes()
