@@ -24,6 +24,8 @@ from components.config_parts import (
 )
 
 Symbol = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._^=-]{0,15}$")]
+
+
 def _day(value: Any) -> Any:
     """YAML reads an unquoted day as a date; kept as text, it is written back, hashed and compared as it was typed."""
     if isinstance(value, date) and not isinstance(value, datetime):
