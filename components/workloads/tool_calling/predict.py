@@ -15,9 +15,9 @@ from torch import Tensor
 
 from components.config import ToolCallingConfig, ToolCallingData, ToolCallingModel
 from components.data.buckets import in_order
+from components.data.model_folder import CARD, read_card
 from components.data.tokenizer import TextTokenizer, load_tokenizer
-from components.errors import bad_data, missing
-from components.files import sha256_file
+from components.errors import bad_data
 from components.losses.contract import Batch
 from components.workloads.tool_calling.batches import collate
 from components.workloads.tool_calling.decode import decode_spans, to_found_span
@@ -206,34 +206,19 @@ def load(folder: Path) -> TrmPredictor:
         EquipoiseError: E_MISSING (66) without a file, E_DATA (65) when the description is not one of a model, E_MODEL
             (65) when a file is not the one that was trained.
     """
-    for file in ("model.json", "model.safetensors", "tokenizer.json", VOCABULARY):
-        if not (folder / file).is_file():
-            raise missing(
-                str(folder / file), "a model folder must hold it", got="no file", hint="Run train for this workload"
-            )
+    facts = read_card(folder, ("model.safetensors", "tokenizer.json", VOCABULARY))
     try:
-        facts = json.loads((folder / "model.json").read_text("utf-8"))
         settings = ToolCallingModel.model_validate(HEADS | facts["section"]["model"])
         data = ToolCallingData.model_validate(facts["section"]["data"])
         batch_tokens = int(facts["section"]["training"]["batch_tokens"])
-        digests = {str(name): str(digest) for name, digest in facts["files"].items()}
         vocabulary = json.loads((folder / VOCABULARY).read_text("utf-8"))
         beside = None
         if settings.spans == "gliner2":
             beside = str(facts["gliner2"]["folder"]), dict(facts["gliner2"]["files"])
     except (ValueError, KeyError, TypeError) as error:
         raise bad_data(
-            str(folder / "model.json"), "must describe a model", got=str(error), hint="Train the model again"
+            str(folder / CARD), "must describe a model", got=str(error), hint="Train the model again"
         ) from error
-    for file, digest in digests.items():
-        if sha256_file(folder / file) != digest:
-            raise bad_data(
-                str(folder / file),
-                "must have the SHA-256 that model.json names",
-                got="another one",
-                hint="The file was changed or damaged: train again or load another version",
-                code="MODEL",
-            )
     tools, slots, intents = (len(vocabulary[kind]) for kind in ("tool", "slot", "intent"))
     sizes = Sizes(data.vocabulary, tools, slots, intents, data.max_tool_args)
     model = TinyRecursiveModel(settings, sizes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import polars as pl
 from torch import nn
 
 from components.config import ToolCallingConfig
-from components.errors import bad_data, missing
+from components.data.model_folder import kind_of
 from components.workload import Predictor, Workload
 from components.workloads.tool_calling import baseline, gliner_spans, predict
 from components.workloads.tool_calling.batches import batches
@@ -34,17 +33,7 @@ def load(folder: Path) -> Predictor:
     Raises:
         EquipoiseError: E_MISSING (66) without model.json, E_DATA (65) for an unknown kind or a damaged file.
     """
-    path = folder / "model.json"
-    if not path.is_file():
-        raise missing(str(path), "a model folder must hold it", got="no file", hint="Run train or evaluate first")
-    try:
-        kind = json.loads(path.read_text("utf-8"))["kind"]
-        loader = LOADERS[kind]
-    except (ValueError, KeyError, TypeError) as error:
-        raise bad_data(
-            str(path), f"kind must be one of {', '.join(LOADERS)}", got=str(error), hint="Train the model again"
-        ) from error
-    return loader(folder)
+    return LOADERS[kind_of(folder, LOADERS)](folder)
 
 
 def validate(model: nn.Module, section: ToolCallingConfig, prepared: Path, device: Any) -> Mapping[str, float]:
