@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
+
+from components.errors import bad_data
 
 SPLITS = ("train", "validation", "test")
+
+
+def check_split(prepared: Path, split: str) -> None:
+    """Raises E_DATA (65) for a split that prepared data never has."""
+    if split not in SPLITS:
+        raise bad_data(
+            str(prepared), f"the split must be one of {', '.join(SPLITS)}", got=split, hint="Name one of them"
+        )
 
 
 def stable_share(seed: int, key: str) -> float:

@@ -65,6 +65,11 @@ def mean(totals: Floats) -> Floats:
     return ratios(totals)
 
 
+def with_count(values: NDArray) -> NDArray:
+    """[S] -> [S, 2] parts of `mean`: each value and a one."""
+    return np.stack([values, np.ones_like(values)], axis=1)
+
+
 def minus(statistic: Statistic, width: int) -> Statistic:
     """[draws, 2 * width] -> the statistic of the first columns less that of the others: two models on one draw."""
     return lambda totals: statistic(totals[:, :width]) - statistic(totals[:, width:])

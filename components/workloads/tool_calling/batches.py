@@ -15,9 +15,9 @@ from torch import Tensor
 from components.config import ToolCallingConfig
 from components.data.buckets import in_order, shuffled, spread
 from components.data.manifest import verify_once
-from components.data.splits import SPLITS
+from components.data.splits import check_split
 from components.data.tokenizer import PAD
-from components.errors import bad_data, misconfigured
+from components.errors import misconfigured
 from components.workloads.tool_calling.elements import ElementArrays, open_elements
 from components.workloads.tool_calling.mixing import Mix, mix, mixed
 from components.workloads.tool_calling.rows import Queries, Rows, open_rows
@@ -39,10 +39,7 @@ def open_split(prepared: Path, split: str) -> Split:
     Raises:
         EquipoiseError: E_MISSING (66) without prepared data, E_MANIFEST (65) when it was changed.
     """
-    if split not in SPLITS:
-        raise bad_data(
-            str(prepared), f"the split must be one of {', '.join(SPLITS)}", got=split, hint="Name one of them"
-        )
+    check_split(prepared, split)
     manifest = verify_once(prepared)
     digest = manifest["files"].get(f"{split}/tokens.npy", {}).get("sha256", "")
     return _open(str(prepared.resolve()), split, (prepared / "manifest.json").stat().st_mtime_ns, digest)

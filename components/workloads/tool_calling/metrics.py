@@ -142,8 +142,8 @@ def _sums(frame: pl.DataFrame, bins: int) -> Iterable[tuple[str, np.ndarray, Sta
     yield "decision/recall", call, measures.recall
     yield "decision/macro_f1", measures.class_parts(label.tolist(), said.tolist(), [0, 1]), macro_f1
     yield "decision/ece", calibration.bin_parts(probability, label, bins), calibration_error
-    yield "decision/brier", _with_count((probability - label) ** 2), ratios
-    yield "steps/mean", _with_count(frame["steps"].to_numpy().astype(np.float64)), measures.mean
+    yield "decision/brier", measures.with_count((probability - label) ** 2), ratios
+    yield "steps/mean", measures.with_count(frame["steps"].to_numpy().astype(np.float64)), measures.mean
     intents = frame["intent_label"].drop_nulls().unique().sort().to_list()
     if intents:
         known = frame["intent_label"].is_not_null()
@@ -157,10 +157,6 @@ def _sums(frame: pl.DataFrame, bins: int) -> Iterable[tuple[str, np.ndarray, Sta
             for name, mask in (("seen", pl.col("seen")), ("unseen", ~pl.col("seen"))):
                 inside = frame.select(mask.fill_null(value=False).cast(pl.Float64).alias("inside"))["inside"]
                 yield f"{head}_{name}", parts * inside.to_numpy()[:, None], ratios
-
-
-def _with_count(values_: np.ndarray) -> np.ndarray:
-    return np.stack([values_, np.ones_like(values_)], axis=1)
 
 
 def _row(sample: Sample, said: Prediction, known: Collection[str] | None) -> tuple[Any, ...]:

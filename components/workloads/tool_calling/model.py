@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from components.config import ToolCallingConfig, ToolCallingModel
 from components.losses.contract import Batch, Outputs
 from components.modules.attention import Block, normalise, rotary_table
+from components.modules.initialise import initialise_layers
 from components.modules.recursion import recurse, supervise
 from components.workloads.tool_calling.dialogues import ROLES
 
@@ -136,13 +137,7 @@ class TinyRecursiveModel(nn.Module):
     def _initialise(self) -> None:
         nn.init.trunc_normal_(self.answer_start, std=1.0)
         nn.init.trunc_normal_(self.latent_start, std=1.0)
-        for module in self.modules():
-            if isinstance(module, nn.Embedding):
-                nn.init.normal_(module.weight, std=0.5)
-            elif isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        initialise_layers(self)
         with torch.no_grad():
             self.tokens.weight[0].zero_()
         nn.init.zeros_(self.halting.weight)  # q starts at ln 2: it knows nothing

@@ -16,8 +16,8 @@ from components.config_trading import TradingConfig, TradingLoss
 from components.data.arrays import open_array
 from components.data.buckets import in_order, shuffled
 from components.data.manifest import verify_once
-from components.data.splits import SPLITS
-from components.errors import bad_data, missing
+from components.data.splits import check_split
+from components.errors import missing
 from components.losses.profit import warn_of_rare_classes
 
 
@@ -38,10 +38,7 @@ def open_split(prepared: Path, split: str) -> Split:
     Raises:
         EquipoiseError: E_MISSING (66) without prepared data, E_MANIFEST (65) when it was changed.
     """
-    if split not in SPLITS:
-        raise bad_data(
-            str(prepared), f"the split must be one of {', '.join(SPLITS)}", got=split, hint="Name one of them"
-        )
+    check_split(prepared, split)
     verify_once(prepared)
     return _open(str(prepared.resolve()), split, (prepared / "manifest.json").stat().st_mtime_ns)
 

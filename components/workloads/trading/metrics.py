@@ -134,16 +134,16 @@ def _sums(
     yield "strategy/balanced_accuracy", classes, balanced_accuracy
     yield "strategy/macro_f1", classes, macro_f1
     yield "strategy/ece", calibration.bin_parts(confidence, right, bins), calibration_error
-    yield "steps/mean", _with_count(frame["steps"].to_numpy().astype(np.float64)), measures.mean
+    yield "steps/mean", measures.with_count(frame["steps"].to_numpy().astype(np.float64)), measures.mean
     for head in ("strategy/accuracy", "return/captured", "halt/precision"):
         yield head, frame.select(f"{head}/hit", f"{head}/of").to_numpy(), ratios
     a_day = BASIS_POINTS / horizon
     earned, best = (frame[f"{head}/hit"].to_numpy() for head in ("return/net", "regret/oracle"))
-    yield "return/net", _with_count(earned), measures.mean
-    yield "regret/oracle", _with_count(best * a_day), measures.mean
+    yield "return/net", measures.with_count(earned), measures.mean
+    yield "regret/oracle", measures.with_count(best * a_day), measures.mean
     every = strategy_returns(frame)
     static = every[:, int(np.argmax(every.mean(axis=0)))]
-    yield "regret/static", _with_count((static - earned) * a_day), measures.mean
+    yield "regret/static", measures.with_count((static - earned) * a_day), measures.mean
 
 
 def balanced_accuracy(totals: np.ndarray) -> np.ndarray:
@@ -152,10 +152,6 @@ def balanced_accuracy(totals: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         recall = np.where(labelled > 0, right / labelled, 0.0)
         return recall.sum(axis=1, keepdims=True) / (labelled > 0).sum(axis=1, keepdims=True)
-
-
-def _with_count(values_: np.ndarray) -> np.ndarray:
-    return np.stack([values_, np.ones_like(values_)], axis=1)
 
 
 def _row(sample: Sample, said: Prediction) -> tuple[Any, ...]:

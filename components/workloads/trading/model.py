@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from components.config_trading import TradingConfig, TradingModel
 from components.losses.contract import Batch, Outputs
 from components.modules.attention import Block, normalise, rotary_table
+from components.modules.initialise import initialise_layers
 from components.modules.recursion import recurse, supervise
 
 
@@ -52,11 +53,7 @@ class TradeReasoningModule(nn.Module):
     def _initialise(self) -> None:
         for start in (self.question, self.answer_start, self.latent_start):
             nn.init.trunc_normal_(start, std=1.0)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        initialise_layers(self)
         nn.init.zeros_(self.halting.weight)  # halting starts at ln 2: it knows nothing
 
     def embed(self, features: Tensor) -> Tensor:
