@@ -68,7 +68,8 @@ class LossConfig(Section):
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> LossConfig:
-        if not any(getattr(self, name).weight > 0 for name in type(self).model_fields):
+        terms = [value for value in vars(self).values() if isinstance(value, TermConfig)]
+        if not any(term.weight > 0 for term in terms):
             raise ValueError("at least one weight must be above 0")
         return self
 

@@ -87,7 +87,8 @@ class Composite:
     Args:
         terms: name -> Term, or name -> mapping or Composite of further terms (an encoder's, a decoder's).
         settings: section with one attribute (or key) per name, holding `weight`, `schedule` and the term's own numbers;
-            a nested composite's section holds its terms' sections as well.
+            a nested composite's section holds its terms' sections as well. `normalise`: true scales the factors of
+            the moment so that they sum to 1; measures carry no gradient, are refused and so never take part.
 
     Raises:
         EquipoiseError: E_LOSS_TERM (78) for a term that carries no gradient, or a term without settings.
@@ -96,6 +97,13 @@ class Composite:
     def __init__(self, terms: Mapping[str, Any], settings: Any) -> None:
         self.leaves = tuple(_leaves(terms, settings))
         self.names = tuple(leaf.name for leaf in self.leaves)
+        self.normalise = bool(_option(settings, "normalise"))
+
+    def factors(self, progress: float) -> tuple[float, ...]:
+        """weight x schedule of every term at `progress`, brought to a sum of 1 where the settings ask for that."""
+        factors = tuple(leaf.factor(progress) for leaf in self.leaves)
+        total = sum(factors) if self.normalise else 0.0
+        return tuple(factor / total for factor in factors) if total else factors
 
     def __repr__(self) -> str:
         return f"Composite({', '.join(f'{leaf.name}: {leaf.settings!r}' for leaf in self.leaves)})"
@@ -132,7 +140,7 @@ class Composite:
         Raises:
             EquipoiseError: E_LOSS_OUTPUT (78) when the model does not give what a weighted term needs.
         """
-        reported = tuple(leaf.factor(progress) for leaf in self.leaves)
+        reported = self.factors(progress)
         factors = self._factors(outputs, reported)
         graph, nothing_learns = torch.is_grad_enabled(), not any(factors)
         sums, numbers = {}, {}
@@ -155,7 +163,7 @@ class Composite:
         self, outputs: Outputs, batch: Batch, counts: Mapping[str, Tensor], progress: float
     ) -> dict[str, Tensor]:
         """Each weighted term's share of the loss with its graph: what `__call__` adds up, kept apart."""
-        factors = self._factors(outputs, tuple(leaf.factor(progress) for leaf in self.leaves))
+        factors = self._factors(outputs, self.factors(progress))
         shares = {}
         with _full_precision(outputs):
             for leaf, factor in zip(self.leaves, factors, strict=True):
@@ -249,7 +257,7 @@ def _leaves(terms: Mapping[str, Any], settings: Any, prefix: str = "", chain: tu
 
 
 def _section(settings: Any, name: str, prefix: str) -> Any:
-    section = settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
+    section = _option(settings, name)
     if section is None:
         raise _refused(
             f"{prefix}{name}",
@@ -258,6 +266,10 @@ def _section(settings: Any, name: str, prefix: str) -> Any:
             "Add the term to the loss section of params.yaml",
         )
     return section
+
+
+def _option(settings: Any, name: str) -> Any:
+    return settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
 
 
 def _full_precision(outputs: Outputs) -> torch.autocast:

@@ -49,6 +49,7 @@ def tunable(loss: Any) -> dict[str, float]:
     return {
         f"{term}.{key}": float(value)
         for term, values in loss.model_dump(mode="json").items()
+        if isinstance(values, dict)
         for key, value in values.items()
         if isinstance(value, (int, float)) and not isinstance(value, bool)
     }

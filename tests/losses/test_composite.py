@@ -67,6 +67,25 @@ def test_a_schedule_scales_the_weight_and_the_report_says_so():
     assert report.rows()["a"] == {"raw": 3.0, "weight": 0.5, "share": 1.5, "n_valid": 1}
 
 
+def test_normalised_weights_sum_to_one_all_along_and_keep_their_proportions():
+    terms = {"a": reads("a"), "b": reads("b"), "off": reads("a")}
+    falling, rising = ((0.0, 3.0), (1.0, 1.0)), ((0.0, 1.0), (1.0, 3.0))
+    parts = {"a": section(1.0, falling), "b": section(2.0, rising), "off": section(0.0)}
+    normalised, plain = Composite(terms, {**parts, "normalise": True}), Composite(terms, parts)
+    for progress in (0.0, 0.25, 1.0):
+        factors = normalised.factors(progress)
+        assert sum(factors) == pytest.approx(1.0)
+        whole = sum(plain.factors(progress))
+        assert factors == pytest.approx([factor / whole for factor in plain.factors(progress)])
+    data = batch(True, True)
+    outputs = {"a": values(1.0, 3.0), "b": values(4.0, 4.0)}
+    loss, report = normalised(outputs, data, normalised.counts([data], 1), 0.0)
+    assert float(loss.detach()) == pytest.approx(3 / 5 * 2 + 2 / 5 * 4)
+    assert report.rows()["b"]["weight"] == pytest.approx(0.4)
+    shares = normalised.shares(outputs, data, normalised.counts([data], 1), 0.0)
+    assert float(sum(shares.values()).detach()) == pytest.approx(float(loss.detach()))
+
+
 def test_weight_zero_is_reported_and_not_backpropagated():
     composite = Composite({"a": reads("x"), "b": reads("y")}, {"a": section(), "b": section(0.0)})
     labels, outputs = batch(True, True), {"x": values(1.0, 2.0), "y": values(5.0, 7.0)}

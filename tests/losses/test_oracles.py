@@ -11,9 +11,11 @@ import torch
 from torch.testing import assert_close
 
 from components.losses.cross_entropy import class_ce, tokens_ce
+from components.losses.distillation import jsd, kl
 from components.losses.focal import binary_focal, focal_ce
 from components.losses.halting import confident_halting, decision_is_right, halting_bce
 from components.losses.profit import profit_ce
+from components.losses.similarity import pans, semantic_distance, soft_pans
 from components.losses.spans import span_ce
 
 ORACLES = Path(__file__).parents[2].parent / "shared" / "oracles" / "losses.json"
@@ -48,6 +50,9 @@ FORMULAS = {
     "halt": lambda i, s: confident_halting(
         exact(i["halt_logits"]), exact(i["logits"]), torch.tensor(i["labels"]), s["threshold"]
     ),
+    "jsd": lambda i, s: jsd(exact(i["student"]), exact(i["teacher"]), torch.tensor(i["ok"]).bool(), s["T"]),
+    "kl": lambda i, s: kl(exact(i["student"]), exact(i["teacher"]), torch.tensor(i["ok"]).bool(), s["T"]),
+    "semantic": lambda i, s: semantic_distance(exact(i["logits"]), exact(i["E"]), torch.tensor(i["labels"]), -100),
     "tokens_ce": lambda i, s: tokens_ce(exact(i["logits"]), torch.tensor(i["labels"])),
 }
 
@@ -64,6 +69,22 @@ def test_reference_values(name):
         assert_close(values[valid], exact(case["values"])[valid], atol=1e-6, rtol=1e-6)
         mean = values[valid].mean() if valid.any() else torch.zeros(())
         assert float(mean) == pytest.approx(case["mean"], abs=1e-6)
+
+
+@pytest.mark.real_data
+def test_reference_values_of_n_gram_similarity():
+    if not ORACLES.is_file():
+        pytest.skip("the reference values are not beside this project")
+    cases = json.loads(ORACLES.read_text())
+    for case in cases["pans"]:
+        found = pans(**case["inputs"], **case["settings"])
+        assert found == pytest.approx(case["values"], abs=1e-6)
+    for case in cases["soft_pans"]:
+        logits, reference = exact([case["inputs"]["logits"]]), torch.tensor([case["inputs"]["reference"]])
+        written = torch.ones(logits.shape[:2], dtype=torch.bool)
+        values, valid = soft_pans(logits, reference, written, **case["settings"])
+        assert valid.tolist() == [True]
+        assert float(values) == pytest.approx(case["values"], abs=1e-6)
 
 
 def test_binary_focal_by_hand():

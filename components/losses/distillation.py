@@ -1,0 +1,147 @@
+"""Distillation: a student's distribution over tokens drawn towards its teacher's, which never gets a gradient.
+
+Temperatures soften both sides: p proportional to exp(logit / T). Gradients shrink with 1 / T^2, so values carry T^2.
+Teachers are given as logits, as log-probabilities or as `buckets`: the teacher's likeliest outcomes and all the rest
+as one more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from components.losses.contract import Masked
+from components.losses.focal import focal_ce
+from components.losses.precision import full
+
+LN_2 = math.log(2)
+IMPOSSIBLE = -1e30
+CPU_NUMBERS, GPU_NUMBERS = 2**16, 2**24  # that a stretch of rows holds: the cache of a core, or enough for a device
+OfRows = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def focal_tokens(logits: Tensor, labels: Tensor, gamma: float, alpha: float | None = None, ignore: int = -1) -> Masked:
+    """Focal cross-entropy of every target token, times the constant `alpha` where it is given.
+
+    Args:
+        logits: [..., B, T, V]; labels: [B, T] with `ignore`.
+
+    Returns:
+        values and valid [..., B, T]: alpha (1 - p)^gamma (-log p).
+    """
+    values, valid = focal_ce(logits, labels, gamma, ignore)
+    return Masked(values if alpha is None else values * alpha, valid)
+
+
+def jsd(student: Tensor, teacher: Tensor, valid: Tensor, temperature: float = 1.0) -> Masked:
+    """T^2 x Jensen-Shannon divergence of the softened distributions; before the T^2 it lies within [0, ln 2].
+
+    One pass forwards: log m = logaddexp(log p, log q) - ln 2 is the midpoint, d/d log p = p (log p - log m) / 2, the
+    other parts cancel; the derivative by the student's logits is known then. First derivatives only.
+
+    Args:
+        student, teacher: logits [..., V] of equal shape; an outcome that is -inf on both sides counts for nothing.
+        valid: [...] bool.
+
+    Returns:
+        values and valid [...]; invalid values are 0.
+    """
+    student, teacher, valid = _alike(student, teacher, valid)
+    values: Tensor = _Divergence.apply(student, teacher, temperature, _jensen_shannon)  # pyright: ignore[reportAssignmentType]
+    return Masked(values.masked_fill(~valid, 0.0), valid)
+
+
+def kl(student: Tensor, teacher: Tensor, valid: Tensor, temperature: float = 1.0) -> Masked:
+    """T^2 x KL(teacher || student) of the softened distributions (Hinton et al. 2015, arXiv 1503.02531).
+
+    Args and returns as for `jsd`. First derivatives only.
+    """
+    student, teacher, valid = _alike(student, teacher, valid)
+    values: Tensor = _Divergence.apply(student, teacher, temperature, _kullback_leibler)  # pyright: ignore[reportAssignmentType]
+    return Masked(values.masked_fill(~valid, 0.0), valid)
+
+
+def buckets(logits: Tensor, ids: Tensor) -> Tensor:
+    """Log-probabilities [..., K + 1] of the outcomes `ids` [..., K] and, last, of all others together.
+
+    Merging outcomes never raises a divergence, and a divergence of buckets is 0 only where every bucket has the same
+    mass on both sides: with the teacher's likeliest K tokens what is given up is how the rest is spread.
+    """
+    ids = ids.expand(*logits.shape[:-1], ids.shape[-1])
+    logits = full(logits)
+    chosen = logits.gather(-1, ids)
+    rest = logits.scatter(-1, ids, float("-inf")).logsumexp(-1, keepdim=True)
+    return torch.cat([chosen, rest], dim=-1) - logits.logsumexp(-1, keepdim=True)
+
+
+def hidden_distance(student: Tensor, teacher: Tensor, valid: Tensor) -> Masked:
+    """Mean squared difference of states (TinyBERT, Jiao et al. 2020): [..., D] of equal width -> values [...].
+
+    The student's states come projected to the teacher's width; the teacher's get no gradient.
+    """
+    values = (full(student) - full(teacher.detach())).square().mean(-1)
+    valid = valid.expand(values.shape)
+    return Masked(values.masked_fill(~valid, 0.0), valid)
+
+
+def _alike(student: Tensor, teacher: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    student, teacher = full(student), full(teacher.detach())
+    kind = torch.promote_types(student.dtype, teacher.dtype)
+    return student.to(kind), teacher.to(kind).expand(student.shape), valid.expand(student.shape[:-1])
+
+
+def _log_softmax(logits: Tensor, temperature: float) -> Tensor:
+    """An outcome that is -inf gets a number so low that its probability stays 0 and its share 0 x number is 0."""
+    softened = logits if temperature == 1 else logits / temperature
+    return functional.log_softmax(softened, -1).clamp_min_(IMPOSSIBLE)
+
+
+def _jensen_shannon(student: Tensor, teacher: Tensor, slope: Tensor) -> Tensor:
+    """Divergence [R] of log-probabilities [R, V], which it overwrites; puts its derivative by the logits in `slope`."""
+    middle = torch.logaddexp(student, teacher).sub_(LN_2)
+    probability = torch.exp(teacher)
+    other = torch.linalg.vecdot(teacher.sub_(middle), probability)
+    torch.exp(student, out=probability)
+    torch.mul(student.sub_(middle), probability, out=slope)
+    own = slope.sum(-1)
+    slope.addcmul_(probability, own.unsqueeze(-1), value=-1).mul_(0.5)
+    return own.add_(other).mul_(0.5)
+
+
+def _kullback_leibler(student: Tensor, teacher: Tensor, slope: Tensor) -> Tensor:
+    probability = torch.exp(teacher)
+    value = torch.linalg.vecdot(teacher.sub_(student), probability)
+    torch.exp(student, out=slope)
+    slope.sub_(probability)
+    return value
+
+
+class _Divergence(torch.autograd.Function):
+    """A divergence of softened distributions, some rows at a time: what lies between stays in the cache, and beyond
+    the inputs only the derivative is ever held."""
+
+    @staticmethod
+    def forward(ctx: Any, student: Tensor, teacher: Tensor, temperature: float, of_rows: OfRows) -> Tensor:
+        width = student.shape[-1]
+        rows, others = student.reshape(-1, width), teacher.reshape(-1, width)
+        slope, values = torch.empty_like(rows), rows.new_empty(len(rows))
+        step = max(1, (CPU_NUMBERS if rows.device.type == "cpu" else GPU_NUMBERS) // width)
+        for low in range(0, len(rows), step):
+            part = slice(low, low + step)
+            a, b = _log_softmax(rows[part], temperature), _log_softmax(others[part], temperature)
+            values[part] = of_rows(a, b, slope[part])
+        ctx.save_for_backward(slope.view(student.shape))
+        ctx.temperature = temperature
+        return values.mul_(temperature**2).view(student.shape[:-1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (slope,) = ctx.saved_tensors
+        return slope * (gradient * ctx.temperature).unsqueeze(-1), None, None, None
