@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import importlib.metadata
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -16,15 +18,21 @@ from pathlib import Path
 
 from components.errors import EquipoiseError, Exit
 from components.registry.database import cache_folder
+from components.stage import die_with_parent
 from flows.state import Place
 
+HOST = "127.0.0.1"
 PROBE_SECONDS = 5.0
 MIGRATION_SECONDS = 300
+STOP_SECONDS = 5
 DATABASE = "prefect.db"
+LOG = "server.log"
+NAMED = "Start the server (its address ends in /api) or unset PREFECT_API_URL"
 
 SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",  # ours is the only one: Prefect's own would outlive a killed flow
+    "PREFECT_API_REQUEST_TIMEOUT": "120",  # the first answer comes once our server has started
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # people read our own lines; Prefect's page has its log
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
@@ -46,7 +54,9 @@ def environment(place: Place) -> dict[str, str]:
 
 @contextmanager
 def embedded(place: Place, say: Callable[[str], object]) -> Iterator[None]:
-    """Prepares the process for a flow run.
+    """Prepares the process for a flow run; to be called before Prefect is imported, which reads the address then.
+
+    Without PREFECT_API_URL a server of our own is started, once a process, and not waited for: it listens at once.
 
     Raises:
         EquipoiseError: E_PREFECT (69) when the named server does not answer or our own does not start.
@@ -55,14 +65,72 @@ def embedded(place: Place, say: Callable[[str], object]) -> Iterator[None]:
     address = os.environ.get("PREFECT_API_URL", "").strip()
     if address:
         probe(address)
-    else:
-        ensure_database(place, say)
+        with _reached(address):
+            yield
+        return
+    ensure_database(place, say)
+    os.environ["PREFECT_API_URL"] = _own.address(place)
+    try:
+        with _reached("embedded Prefect"):
+            yield
+    finally:
+        del os.environ["PREFECT_API_URL"]
+
+
+@contextmanager
+def _reached(server: str) -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:
-        if "ephemeral server" not in str(error).lower() and "Failed to reach API" not in str(error):
-            raise
-        raise unavailable(address or "embedded Prefect", str(error).splitlines()[0]) from error
+    except EquipoiseError:
+        raise
+    except Exception as error:
+        if ended := _own.ended():
+            hint = f"Read why in prefect/{LOG} of the state folder, then run the command again"
+            raise unavailable("embedded Prefect", ended, hint) from error
+        if isinstance(error, RuntimeError) and "Failed to reach API" in str(error):
+            raise unavailable(server, str(error).splitlines()[0]) from error
+        raise
+
+
+class _OwnServer:
+    """The one server that this process starts for its flows. It ends with the process, however that ends."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+        self._address = ""
+
+    def address(self, place: Place) -> str:
+        """Where it listens; started when first asked for, with the settings of the environment."""
+        if self._child is None:
+            self._start(place)
+        return self._address
+
+    def ended(self) -> str | None:
+        """How it ended by itself, for a person; None while it runs or where there is none."""
+        status = None if self._child is None else self._child.poll()
+        return None if status is None else f"its end with status {status}"
+
+    def _start(self, place: Place) -> None:
+        with socket.create_server((HOST, 0)) as listening, (place.state / "prefect" / LOG).open("ab") as log:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "flows.prefect_child", str(listening.fileno())],
+                pass_fds=[listening.fileno()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True, preexec_fn=die_with_parent,
+            )  # fmt: skip
+            self._address = f"http://{HOST}:{listening.getsockname()[1]}/api"
+        atexit.register(self._stop)  # before Prefect registers its own, which still need the server
+
+    def _stop(self) -> None:
+        assert self._child is not None
+        self._child.terminate()
+        try:
+            self._child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+
+_own = _OwnServer()
 
 
 def probe(address: str) -> None:
@@ -80,10 +148,9 @@ def probe(address: str) -> None:
         raise unavailable(address, body)
 
 
-def unavailable(address: str, got: str) -> EquipoiseError:
+def unavailable(address: str, got: str, hint: str = NAMED) -> EquipoiseError:
     """The error of a Prefect server that is not there; user and password are left out of the address."""
     shown = address.rpartition("@")[2]
-    hint = "Start the server (its address ends in /api) or unset PREFECT_API_URL"
     return EquipoiseError(
         "PREFECT", shown, "the Prefect server must answer", got=got, hint=hint, exit_code=Exit.SERVICE_UNAVAILABLE
     )

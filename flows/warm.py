@@ -13,12 +13,12 @@ from pathlib import Path
 
 from components.errors import EquipoiseError
 from components.registry.database import cache_folder, ensure_template
-from flows.orchestration import embedded
+from flows.orchestration import ensure_database, environment
 from flows.state import Place
 
 IMPORTED = (
     *("dvc.repo", "dvc.stage", "matplotlib.font_manager", "mlflow.pyfunc", "prefect.server.api.server", "uvicorn"),
-    *("components.workloads.table", "flows.judging", "flows.registration", "flows.retrain"),
+    *("components.workloads.table", "flows.judging", "flows.prefect_child", "flows.registration", "flows.retrain"),
 )
 
 
@@ -34,8 +34,9 @@ def warm(say: Callable[[str], object]) -> None:
     with tempfile.TemporaryDirectory(prefix="equipoise-warm-") as scratch:
         place = Place(Path(scratch), Path(scratch))
         try:
-            with embedded(place, say):
-                import_all()
+            os.environ.update(environment(place))
+            ensure_database(place, say)
+            import_all()
             ensure_template(cache_folder(place.state))
         finally:
             os.environ.clear()
