@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from components.errors import bad_data, missing
 from components.files import write_text
@@ -68,15 +69,23 @@ class TextTokenizer:
         write_text(path, self.inner.to_str(pretty=True) + "\n")
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int) -> TextTokenizer:
-    """Learns at most `vocabulary` tokens from a stream of texts; the same stream gives the same tokenizer."""
+def train_tokenizer(
+    texts: Iterable[str], vocabulary: int, *, specials: Sequence[str] = SPECIALS, pieces: str | None = None
+) -> TextTokenizer:
+    """Learns at most `vocabulary` tokens from a stream of texts; the same stream gives the same tokenizer.
+
+    Args:
+        specials: the first tokens, by name.
+        pieces: regular expression (Oniguruma) of the pieces that no token reaches beyond; None: words as GPT-2 cuts
+            them, the blank before a word belonging to it.
+    """
     inner = Tokenizer(models.BPE())
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
+    inner.pre_tokenizer = _byte_level(pieces)
     inner.decoder = decoders.ByteLevel()  # type: ignore[assignment]
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         min_frequency=2,
-        special_tokens=list(SPECIALS),
+        special_tokens=list(specials),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -84,8 +93,15 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> TextTokenizer:
     return TextTokenizer(inner)
 
 
-def load_tokenizer(path: Path) -> TextTokenizer:
-    """The tokenizer saved at `path`.
+def _byte_level(pieces: str | None) -> Any:
+    if pieces is None:
+        return pre_tokenizers.ByteLevel(add_prefix_space=False)
+    cut = pre_tokenizers.Split(Regex(pieces), behavior="isolated")
+    return pre_tokenizers.Sequence([cut, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
+def load_tokenizer(path: Path, specials: Sequence[str] = SPECIALS) -> TextTokenizer:
+    """The tokenizer saved at `path`, whose first tokens must be `specials`.
 
     Raises:
         EquipoiseError: E_MISSING (66) without the file, E_DATA (65) when it is not a tokenizer.
@@ -96,8 +112,8 @@ def load_tokenizer(path: Path) -> TextTokenizer:
         inner = Tokenizer.from_str(path.read_text("utf-8"))
     except Exception as error:  # the library raises bare Exception for any malformed file
         raise bad_data(str(path), "must be a tokenizer", got=str(error), hint="Run prepare again") from error
-    if [inner.token_to_id(name) for name in SPECIALS] != list(range(len(SPECIALS))):
+    if [inner.token_to_id(name) for name in specials] != list(range(len(specials))):
         raise bad_data(
-            str(path), f"must start with {' '.join(SPECIALS)}", got="another vocabulary", hint="Run prepare again"
+            str(path), f"must start with {' '.join(specials)}", got="another vocabulary", hint="Run prepare again"
         )
     return TextTokenizer(inner)

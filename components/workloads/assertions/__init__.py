@@ -1,0 +1,1 @@
+"""Assertions of unit tests: which one a test should end with, learned from a larger model (Trident)."""

@@ -1,0 +1,117 @@
+"""What a sample of the assertions workload is, whichever file it came from: readers, generator, model, metrics and the
+served model speak in these records. No torch: prepare and the readers never import it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from components.workloads.assertions.java_tokens import CLOSING, OPENING, tokens
+
+ASSERT_TYPES = (
+    "assertEquals",
+    "assertNotEquals",
+    "assertTrue",
+    "assertFalse",
+    "assertNull",
+    "assertNotNull",
+    "assertSame",
+    "assertNotSame",
+    "assertArrayEquals",
+    "assertInstanceOf",
+    "assertIterableEquals",
+)
+"""The kinds of assertion, in the order of their numbers in arrays and manifests."""
+
+QUALIFIERS = frozenset({"Assert", "Assertions"})
+FIXED = frozenset([*ASSERT_TYPES, *"( ) , ; . [ ] { } true false null new class 0 1 2".split()])  # noqa: SIM905
+"""Tokens an assertion may hold without being found in the input, when one says that it can be copied."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A method under test with a test up to one of its assertions, and (outside serving) that assertion.
+
+    Attributes:
+        id: first 12 hex digits of sha256(focal_code NUL test_prefix NUL assertion); of a request, without the last.
+        project: name of the project; splits hold out whole projects.
+        path: the test's file in its repository; "" where unknown.
+        test_class, test_name, focal_class, focal_method: simple names; "" where unknown.
+        focal_code: declaration and body of the method under test.
+        test_prefix: the statements of the test before the assertion.
+        assertion: one line, `assertEquals(...);`; None in a request.
+        assert_type: its method's name, one of ASSERT_TYPES; None in a request.
+        n_prior_asserts: assertions that are statements at the top level of the prefix.
+        prior: the last of those, or None.
+        licence, focal_path: as the source says; "" where unknown.
+    """
+
+    id: str
+    project: str
+    path: str
+    test_class: str
+    test_name: str
+    focal_class: str
+    focal_method: str
+    focal_code: str
+    test_prefix: str
+    assertion: str | None
+    assert_type: str | None
+    n_prior_asserts: int
+    prior: str | None = None
+    licence: str = ""
+    focal_path: str = ""
+
+    @property
+    def test(self) -> str:
+        """Names the test method: assertions of one test stand or fall together."""
+        return f"{self.project}/{self.path}#{self.test_class}.{self.test_name}"
+
+
+def identity(focal_code: str, test_prefix: str, assertion: str | None) -> str:
+    """The id of a row, or of a request (without assertion)."""
+    parts = [focal_code, test_prefix] if assertion is None else [focal_code, test_prefix, assertion]
+    return hashlib.sha256("\0".join(parts).encode("utf-8")).hexdigest()[:12]
+
+
+def assert_type(assertion: str) -> str | None:
+    """The name of the method that an assertion calls, whatever its qualifier; None when it is no call of one."""
+    found = tokens(assertion)
+    if len(found) > 2 and found[0] in QUALIFIERS and found[1] == ".":
+        found = found[2:]
+    return found[0] if len(found) > 1 and _is_assert(found[0]) and found[1] == "(" else None
+
+
+def prior_assertions(test_prefix: str) -> list[str]:
+    """The assertions that are statements at the top level of a prefix, unqualified, tokens joined by blanks."""
+    found = tokens(test_prefix)
+    asserts: list[str] = []
+    depth, start = 0, 0
+    for i, token in enumerate(found):
+        if token in OPENING:
+            depth += 1
+        elif token in CLOSING:
+            depth -= 1
+        if depth == 0 and token in {";", "}"}:
+            if (statement := _assertion_in(found[start : i + 1])) is not None:
+                asserts.append(statement)
+            start = i + 1
+    return asserts
+
+
+def copyable(assertion: str, *inputs: str) -> bool:
+    """Whether every token of the assertion stands in an input or in the small fixed vocabulary."""
+    known = FIXED.union(*(tokens(text) for text in inputs))
+    return all(token in known for token in tokens(assertion))
+
+
+def _assertion_in(statement: list[str]) -> str | None:
+    if len(statement) > 3 and statement[0] in QUALIFIERS and statement[1] == ".":
+        statement = statement[2:]
+    if len(statement) < 4 or not _is_assert(statement[0]) or statement[1] != "(" or statement[-1] != ";":
+        return None
+    return " ".join(statement)
+
+
+def _is_assert(name: str) -> bool:
+    return name.startswith("assert") and name[6:7].isupper()
