@@ -127,6 +127,12 @@ class TradingLoss(LossConfig):
         return self
 
 
+class TradingTraining(TrainingConfig):
+    """`walk_forward`: whether a model is trained for every block of the walk-forward too, and judged on it."""
+
+    walk_forward: bool
+
+
 class TradingBaselineConfig(Section):
     """The cheap baseline. `strength`: inverse of the L2 regularisation of the softmax regression."""
 
@@ -155,7 +161,7 @@ class TradingConfig(Section):
     data: TradingData
     model: TradingModel
     loss: TradingLoss
-    training: TrainingConfig
+    training: TradingTraining
     evaluation: TradingEvaluation
     gate: GateConfig
     tuning: TuningConfig

@@ -43,11 +43,13 @@ def prepare(name: str, section: Any) -> str:
 def train(name: str, section: Any) -> str:
     """Trains, or goes on from the checkpoint, on EQUIPOISE_DEVICE where that is set; returns what there is to say."""
     from components.training.loop import train as train_model
+    from components.training.rehearsals import train_rehearsals
     from components.workload import workload
 
     prepared, folder = Path("data", "prepared", name), Path("checkpoints", name)
     device = os.environ.get("EQUIPOISE_DEVICE") or None
     summary = train_model(workload(name), section, prepared, folder, device=device)
+    train_rehearsals(workload(name), section, prepared, folder, device=device)
     if not summary["ran"]:
         return f"{name}: training has finished, nothing to do"
     return (

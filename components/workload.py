@@ -46,7 +46,13 @@ class Workload:
         served: names of the files of the prepared folder that a model's folder needs beside its weights.
         render: prediction -> JSON object as `predict` and the served model answer it.
         health: rules that judge the curves of a training and raise alarms.
+        rehearsals: (section, prepared) -> name -> (section, prepared folder) of trainings on earlier pasts, whose
+            models evaluation finds in the checkpoint's folder `rehearsals/` by these names.
         facts: section -> what model.json says beyond the recipe; raises what would keep the model from being used.
+        beside: (section, prepared) -> files beside the prepared data that a training reads, such as the manifest of a
+            teacher's answers: their bytes are part of what the training is known by.
+        teach: (record, section, prepared, device) -> what there is to say; the stage that trains a teacher before the
+            student. None where nobody is taught.
     """
 
     name: str
@@ -69,7 +75,10 @@ class Workload:
     health: Sequence[Rule] = ()
     optional: Sequence[str] = ()
     served: Sequence[str] = ()
+    rehearsals: Callable[[Any, Path], Mapping[str, tuple[Any, Path]]] = lambda section, prepared: {}
     facts: Callable[[Any], Mapping[str, Any]] = lambda section: {}
+    beside: Callable[[Any, Path], Sequence[Path]] = lambda section, prepared: ()
+    teach: Callable[[Workload, Any, Path, str | None], str] | None = None
 
 
 class Predictor(Protocol):

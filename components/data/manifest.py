@@ -24,7 +24,7 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     files = {
         path.relative_to(folder).as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size}
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != NAME
+        if path.is_file() and path != folder / NAME  # those of folders within are files like others
     }
     write_json(folder / NAME, {**facts, "files": files})
 

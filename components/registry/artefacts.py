@@ -20,7 +20,7 @@ from components.files import sha256_file, sha256_tree, write_json
 MANIFEST = "manifest.json"
 SAFE_SUFFIXES = (".json", ".jsonl", ".npy", ".npz", ".parquet", ".safetensors", ".txt", ".zst")
 COMPILED = "__pycache__"  # Python may leave it beside the served code; it is dropped before that code runs
-NOT_SERVED = ("curves.jsonl", "resume")  # of a checkpoint folder
+NOT_SERVED = ("curves.jsonl", "resume", "rehearsals")  # of a checkpoint folder
 
 
 def write_manifest(folder: Path) -> str:

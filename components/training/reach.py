@@ -17,10 +17,21 @@ WHOLE = "*"  # of a module that is passed on as a value, every definition
 STAGES = {  # the functions of a Workload that a stage calls
     "generate": ("generate",),
     "prepare": ("prepare",),
-    "train": ("batches", "build", "rollout", "supervision_steps", "terms", "validate", "health", "facts", "served"),
+    "train": (
+        "batches",
+        "build",
+        "rollout",
+        "supervision_steps",
+        "terms",
+        "validate",
+        "health",
+        "facts",
+        "served",
+        "rehearsals",
+    ),
     "evaluate": ("evaluate",),
 }
-BEGINNINGS = {"train": (("components.training.loop", "train"),)}
+BEGINNINGS = {"train": (("components.training.loop", "train"), ("components.training.rehearsals", "train_rehearsals"))}
 # Followed but not counted: parameters count by their values, errors leave no result, the record only names functions.
 NOT_COUNTED = (
     "components.config",

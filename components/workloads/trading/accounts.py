@@ -3,7 +3,7 @@ parts, and every change of shares is paid for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +73,23 @@ def open_accounts(
         turnover={name: turnover[name] for name in kept},
         tracks={name: Track(net[name], net[f"{name}, held still"]) for name in choices},
         cash=np.zeros(len(span) - 1) if cash is None else span[1:, cash] / span[:-1, cash] - 1.0,
+    )
+
+
+def join_accounts(parts: Sequence[Accounts]) -> Accounts:
+    """The accounts of stretches of days that follow one another, at least one, as one account each."""
+
+    def joined(values: Callable[[Accounts], Mapping[str, Floats]]) -> dict[str, Floats]:
+        return {name: np.concatenate([values(part)[name] for part in parts]) for name in values(parts[0])}
+
+    returns = joined(lambda part: {name: track.returns for name, track in part.tracks.items()})
+    still = joined(lambda part: {name: track.still for name, track in part.tracks.items()})
+    return Accounts(
+        rows=np.concatenate([part.rows for part in parts]),
+        net=joined(lambda part: part.net),
+        turnover=joined(lambda part: part.turnover),
+        tracks={name: Track(returns[name], still[name]) for name in returns},
+        cash=np.concatenate([part.cash for part in parts]),
     )
 
 

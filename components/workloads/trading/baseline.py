@@ -27,7 +27,7 @@ from components.data.model_folder import CARD, read_card
 from components.errors import bad_data
 from components.evaluation import metrics as measures
 from components.files import sha256_file, write_json, write_text
-from components.workloads.trading.folds import walk_forward
+from components.workloads.trading.folds import Fold, walk_forward
 from components.workloads.trading.records import Prediction, Sample
 from components.workloads.trading.strategies import weight_matrix
 from components.workloads.trading.windows import (
@@ -214,19 +214,28 @@ def fit_momentum(section: TradingConfig, prepared: Path) -> Momentum:
     return Momentum(section.evaluation.momentum_days, read_strategies(prepared), symbols, weights)
 
 
-def softmax_earns_more(section: TradingConfig, prepared: Path) -> bool:
-    """Whether softmax regression, trained anew for each fold, beat the fold's best static mix beyond chance.
+def walk_softmax(section: TradingConfig, prepared: Path, known: Training) -> list[tuple[Fold, Whole]]:
+    """The folds of the walk-forward, each with what softmax regression, trained anew before its block, chose on it."""
+    found = []
+    for fold in walk_forward(prepared, section.data.purge, section.data.embargo):
+        regression = regress(known.features[fold.train], known.labels[fold.train], section.evaluation.baseline.strength)
+        chances = regression.probabilities(known.features[fold.validation], known.returns.shape[1])
+        found.append((fold, chances.argmax(axis=1)))
+    return found
+
+
+def softmax_earns_more(section: TradingConfig, known: Training, walked: Sequence[tuple[Fold, Whole]]) -> bool:
+    """Whether softmax regression beat the best static mix of each fold's training part beyond chance.
 
     Judged by the lower end of the interval of the mean difference over the validation blocks of the walk-forward,
     months drawn again.
+
+    Args:
+        walked: from `walk_softmax`.
     """
-    known = read_training(prepared)
     differences, months = [], []
-    for fold in walk_forward(prepared, section.data.purge, section.data.embargo):
-        regression = regress(known.features[fold.train], known.labels[fold.train], section.evaluation.baseline.strength)
-        rows = fold.validation
-        chosen = regression.probabilities(known.features[rows], known.returns.shape[1]).argmax(axis=1)
-        static = int(known.returns[fold.train].mean(axis=0).argmax())
+    for fold, chosen in walked:
+        rows, static = fold.validation, int(known.returns[fold.train].mean(axis=0).argmax())
         differences.append(known.returns[rows, chosen] - known.returns[rows, static])
         months.append(known.months[rows])
     parts = np.column_stack([np.concatenate(differences), np.ones(sum(map(len, differences)))])
@@ -235,10 +244,9 @@ def softmax_earns_more(section: TradingConfig, prepared: Path) -> bool:
 
 def fit_baseline(section: TradingConfig, prepared: Path, folder: Path) -> None:
     """Chooses and trains the first champion on what lies before the hold-out; `folder` appears whole or not at all."""
-    if softmax_earns_more(section, prepared):
-        write(fit_softmax(section, prepared), prepared, folder)
-    else:
-        write(fit_static(prepared), prepared, folder)
+    known = read_training(prepared)
+    better = softmax_earns_more(section, known, walk_softmax(section, prepared, known))
+    write(fit_softmax(section, prepared) if better else fit_static(prepared), prepared, folder)
 
 
 def write(model: Always | Softmax, prepared: Path, folder: Path) -> None:

@@ -20,13 +20,14 @@ from components.files import write_json, write_text
 from components.workloads.trading import generator
 from components.workloads.trading.bars import read_panel
 from components.workloads.trading.features import LOOKBACK, feature_names, features_of
-from components.workloads.trading.folds import Cut, cut_time
+from components.workloads.trading.folds import Cut, cut_time, pasts
 from components.workloads.trading.records import Labels, Panel, Sample, rows
+from components.workloads.trading.rehearsals import FOLDER as REHEARSALS
 from components.workloads.trading.report import build_report, render_report
 from components.workloads.trading.strategies import best, horizon_returns, weight_matrix
 from components.workloads.trading.trade_log import read_trade_log
 
-VERSION = 1
+VERSION = 2
 REGIMES = ("up/calm", "up/wild", "down/calm", "down/wild")
 TREND_DAYS, VOLATILITY_DAYS = 60, 20  # of the first symbol's returns, by which a day's regime is named
 Array = NDArray[np.float64]
@@ -40,7 +41,8 @@ def generate(section: TradingConfig, folder: Path) -> None:
 def prepare(section: TradingConfig, folder: Path) -> Mapping[str, Any]:
     """Reads the bars that the data section names and puts the prepared data at `folder`, whole or not at all.
 
-    The same bars and data section give the same bytes.
+    The same bars and data section give the same bytes. `rehearsals/` holds, for every block of the walk-forward with
+    enough past, what preparing would have given at its time: a prepared folder whose hold-out is the block.
 
     Returns:
         the report, also written as report.json and report.md.
@@ -53,52 +55,67 @@ def prepare(section: TradingConfig, folder: Path) -> Mapping[str, Any]:
     data = section.data
     panel = read_panel(data, LOOKBACK + data.window)
     cut = cut_time(panel.dates, data)
-    weights = weight_matrix(data.strategies, panel.symbols)
-    returns = horizon_returns(panel.close, weights, data.horizon, data.cost)
-    labels = best(returns, data.dead_band)
-    pnl = returns[np.arange(len(labels)), labels]
     log = np.full(len(panel), np.nan)
     if data.trade_log is not None:
         path = watched(Path(data.trade_log), Path(data.source), "trading.data.trade_log")
         log = read_trade_log(path, panel.dates, list(data.strategies))
+    with published(folder) as part:
+        for past in pasts(panel.dates, cut, data):
+            earlier = data.model_copy(update={"holdout_from": past.first})
+            known = rows(panel, 0, past.bars)
+            place = part / REHEARSALS / str(past.number)
+            place.mkdir(parents=True)
+            _fill(place, earlier, known, log[: past.bars], cut_time(known.dates, earlier))
+        return _fill(part, data, panel, log, cut)
+
+
+def _fill(part: Path, data: TradingData, panel: Panel, log: Array, cut: Cut) -> Mapping[str, Any]:
+    """Writes prepared data of these bars; returns the report.
+
+    Args:
+        log: [D] PnL of the days that a trade log names, else NaN.
+    """
+    weights = weight_matrix(data.strategies, panel.symbols)
+    returns = horizon_returns(panel.close, weights, data.horizon, data.cost)
+    labels = best(returns, data.dead_band)
+    pnl = returns[np.arange(len(labels)), labels]
     there = np.isfinite(log[: len(pnl)])
     pnl = np.where(there, log[: len(pnl)], pnl)
     logged = {split: int(there[cut.days[split]].sum()) for split in SPLITS}
     scaler, scaled = _scale(panel, data, cut)
-    with published(folder) as part:
-        _write_panel(part, panel)
-        write_array(part / "features.npy", scaled)
-        regime = _regimes(panel, cut)
-        for split in SPLITS:
-            days = cut.days[split]
-            (part / split).mkdir()
-            for name, values in (
-                ("day", days),
-                ("fold", cut.folds[split]),
-                ("label", labels[days].astype(np.int64)),
-                ("pnl", pnl[days].astype(np.float32)),
-                ("returns", returns[days].astype(np.float32)),
-                ("regime", regime[days]),
-            ):
-                write_array(part / split / f"{name}.npy", values)
-        write_json(part / "scaler.json", scaler)
-        write_json(part / "strategies.json", _strategies(data))
-        report = build_report(data, panel, cut, returns, labels, logged)
-        write_json(part / "report.json", report)
-        write_text(part / "report.md", render_report(report))
-        write_manifest(
-            part,
-            {
-                "workload": "trading",
-                "version": VERSION,
-                "settings": data.model_dump(mode="json"),
-                "symbols": panel.symbols,
-                "exogenous": list(panel.exogenous),
-                "labels": {"strategy": list(data.strategies), "regime": REGIMES},
-                "class_shares": report["class_shares"],
-                "splits": {split: {"samples": len(cut.days[split])} for split in SPLITS},
-            },
-        )
+    _write_panel(part, panel)
+    write_array(part / "features.npy", scaled)
+    regime = _regimes(panel, cut)
+    for split in SPLITS:
+        days = cut.days[split]
+        (part / split).mkdir()
+        for name, values in (
+            ("day", days),
+            ("fold", cut.folds[split]),
+            ("label", labels[days].astype(np.int64)),
+            ("pnl", pnl[days].astype(np.float32)),
+            ("returns", returns[days].astype(np.float32)),
+            ("regime", regime[days]),
+        ):
+            write_array(part / split / f"{name}.npy", values)
+    write_json(part / "scaler.json", scaler)
+    write_json(part / "strategies.json", _strategies(data))
+    report = build_report(data, panel, cut, returns, labels, logged)
+    write_json(part / "report.json", report)
+    write_text(part / "report.md", render_report(report))
+    write_manifest(
+        part,
+        {
+            "workload": "trading",
+            "version": VERSION,
+            "settings": data.model_dump(mode="json"),
+            "symbols": panel.symbols,
+            "exogenous": list(panel.exogenous),
+            "labels": {"strategy": list(data.strategies), "regime": REGIMES},
+            "class_shares": report["class_shares"],
+            "splits": {split: {"samples": len(cut.days[split])} for split in SPLITS},
+        },
+    )
     return report
 
 

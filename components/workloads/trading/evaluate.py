@@ -16,7 +16,7 @@ from components.data.arrays import open_array
 from components.data.manifest import published
 from components.errors import bad_data
 from components.evaluation.calibration import draw_reliability, reliability
-from components.evaluation.edge import Evidence, Settings, judge_edge
+from components.evaluation.edge import Evidence
 from components.evaluation.performance import annual_return, drawdown, figures, sharpe, sortino
 from components.evaluation.predictions import check_rows, write_predictions
 from components.evaluation.slices import slice_rows
@@ -25,19 +25,17 @@ from components.evaluation.time_bootstrap import block_length, stationary_bootst
 from components.files import write_json, write_text
 from components.workload import Predictor
 from components.workloads.trading import baseline as baselines
-from components.workloads.trading.accounts import Accounts, open_accounts
+from components.workloads.trading.accounts import Accounts
 from components.workloads.trading.evaluation_report import Findings, render
+from components.workloads.trading.judging import SPLIT, evidence_of, models, run_accounts, score_all
 from components.workloads.trading.leakage import Leakage, look_for_leakage
-from components.workloads.trading.metrics import differences, metrics, never_seen, score, slices, values
+from components.workloads.trading.metrics import differences, metrics, never_seen, slices, values
 from components.workloads.trading.pictures import draw_equity
-from components.workloads.trading.records import Sample
 from components.workloads.trading.strategies import weight_matrix
-from components.workloads.trading.walk import walk_table
-from components.workloads.trading.windows import SCALER, read_reading, read_strategies
+from components.workloads.trading.walk import Walk, walk
+from components.workloads.trading.windows import SCALER, read_strategies
 
-SPLIT = "test"
 LEARNED = ("model", "softmax")  # whose accuracy is searched for leakage
-CANDIDATES = ("model", "softmax", "momentum")  # whose decisions move; all others stand still
 NO_CLAIM = " No edge is claimed before it is explained."
 
 
@@ -80,35 +78,24 @@ def evaluate(
             hint="Give more days after trading.data.holdout_from and prepare again",
             code="EVALUATION",
         )
-    frames = score_all(models(section, prepared, model), labelled)
+    rules = models(section, prepared, model)
+    frames = score_all(rules, labelled)
     check_rows(frames["model"], str(prepared))
-    found = find(section, prepared, frames)
+    walked = walk(section, prepared, checkpoint, load)
+    found = find(section, prepared, frames, walked)
+    first = rules["softmax" if walked.softmax_earns_more else "static"]
+    assert isinstance(first, baselines.Always | baselines.Softmax)
     with published(out) as part:
-        baselines.fit_baseline(section, prepared, part / "baseline")
+        baselines.write(first, prepared, part / "baseline")
         return _write(found, frames, section, part)
 
 
-def models(section: TradingConfig, prepared: Path, model: Predictor) -> dict[str, Predictor]:
-    """The judged model and every rule that gives a decision a day, trained on the training split."""
-    return {
-        "model": model,
-        "static": baselines.fit_static(prepared),
-        "majority": baselines.fit_majority(prepared),
-        "momentum": baselines.fit_momentum(section, prepared),
-        "softmax": baselines.fit_softmax(section, prepared),
-    }
-
-
-def score_all(models_: Mapping[str, Predictor], samples: Sequence[Sample]) -> dict[str, pl.DataFrame]:
-    """A table of `score` per model, all on the same samples in order."""
-    return {name: score(samples, model.predict(samples)) for name, model in models_.items()}
-
-
-def find(section: TradingConfig, prepared: Path, frames: Mapping[str, pl.DataFrame]) -> Findings:
-    """Everything that is found out on the hold-out, before anything is written.
+def find(section: TradingConfig, prepared: Path, frames: Mapping[str, pl.DataFrame], walked: Walk) -> Findings:
+    """Everything that is found out, before anything is written.
 
     Args:
-        frames: tables of `score` of `models`.
+        frames: tables of `score` of `models` on the hold-out.
+        walked: the walk-forward before it.
     """
     settings, horizon, names = section.evaluation, section.data.horizon, read_strategies(prepared)
     accounts = run_accounts(section, prepared, frames)
@@ -127,46 +114,10 @@ def find(section: TradingConfig, prepared: Path, frames: Mapping[str, pl.DataFra
         intervals=account_intervals(accounts, section),
         evidence=evidence,
         leakage=leakage,
-        walk=walk_table(section, prepared),
+        walk=walked,
         never_best=never_seen(_labels(prepared), names),
         slices=_slices(frames, section, names),
     )
-
-
-def run_accounts(section: TradingConfig, prepared: Path, frames: Mapping[str, pl.DataFrame]) -> Accounts:
-    """Daily accounts over the hold-out of every model, every strategy held throughout, and the configured mixes."""
-    data, settings = section.data, section.evaluation
-    symbols = read_reading(prepared).symbols
-    weights = weight_matrix(data.strategies, symbols)
-    mixes = dict(zip(data.strategies, weights, strict=True))
-    named = zip(settings.benchmarks, weight_matrix(settings.benchmarks, symbols), strict=True)
-    equal = {"equal_weight": np.full(len(symbols), 1 / len(symbols))}
-    moving = [name for name in CANDIDATES if name in frames]
-    return open_accounts(
-        close=np.asarray(open_array(prepared / "close.npy", 2), np.float64),
-        days=np.asarray(open_array(prepared / SPLIT / "day.npy")),
-        choices={name: frames[name]["strategy_prediction"].to_numpy() for name in moving},
-        weights=weights,
-        mixes={**mixes, **dict(named), **equal},
-        horizon=data.horizon,
-        cost=data.cost,
-        cash=symbols.index(settings.cash) if settings.cash else None,
-    )
-
-
-def evidence_of(section: TradingConfig, accounts: Accounts, names: Sequence[str]) -> Evidence:
-    """The verdict on the model against standing still, over all candidates and static mixes."""
-    settings = section.evaluation
-    strictness = Settings(
-        resamples=settings.resamples,
-        confidence=settings.confidence,
-        seed=settings.seed,
-        trials=settings.trials,
-        overlap=section.data.horizon,
-        parts=settings.parts,
-    )
-    statics = {name: accounts.net[name] for name in names}
-    return judge_edge("model", accounts.tracks, statics, accounts.cash, strictness)
 
 
 def leakage_of(section: TradingConfig, prepared: Path, frames: Mapping[str, pl.DataFrame]) -> Leakage:
@@ -295,7 +246,8 @@ def _write(found: Findings, frames: Mapping[str, pl.DataFrame], section: Trading
             "model_minus_static": _named(found.against),
             "accounts": found.figures,
             "account_intervals": _named(found.intervals),
-            "walk_forward": found.walk,
+            "walk_forward": found.walk.rows,
+            "walk_forward_evidence": found.walk.evidence and found.walk.evidence.document(),
             "never_best": found.never_best,
         },
     )

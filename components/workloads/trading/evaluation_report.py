@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from components.evaluation.edge import Evidence
 from components.evaluation.statistics import Interval
 from components.workloads.trading.accounts import Accounts
 from components.workloads.trading.leakage import Leakage
+from components.workloads.trading.walk import Walk
 
 ACCOUNT_COLUMNS = ("total", "annual", "volatility", "sharpe", "sortino", "drawdown", "turnover")
 RULES = ("softmax", "momentum", "majority", "static")
@@ -34,7 +35,7 @@ class Findings:
         accounts, dates: daily accounts and the day at whose close each return is known.
         figures: account -> total, annual, ...
         intervals: of the model's account.
-        walk: rows of `walk_table`.
+        walk: the walk-forward before the hold-out.
         never_best: strategies that were the best on no day of any split.
         slices: rows of `slice_rows`, with `static` beside.
     """
@@ -49,7 +50,7 @@ class Findings:
     intervals: dict[str, Interval]
     evidence: Evidence
     leakage: Leakage
-    walk: list[dict[str, Any]]
+    walk: Walk
     never_best: list[str]
     slices: list[dict[str, Any]]
 
@@ -160,22 +161,28 @@ def _metrics(found: Findings, settings: TradingEvaluation) -> list[str]:
     return [*lines, ""]
 
 
-def _walk(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _walk(walked: Walk) -> list[str]:
+    rows = walked.rows
     rules = list(dict.fromkeys(row["rule"] for row in rows))
     lines = [
         "## Walk-forward before the hold-out",
         "",
-        "Every rule trained anew before each block: accuracy, and mean net return in basis points a day.",
+        "Everything trained anew before each block: accuracy, and mean net return in basis points a day.",
         "",
+        *([f"All blocks of the model together: {walked.evidence.sentence}", ""] if walked.evidence else []),
         f"| fold | block | trained on | days | {' | '.join(rules)} |",
         "| --- " * (4 + len(rules)) + "|",
     ]
     for fold in dict.fromkeys(row["fold"] for row in rows):
         own = {row["rule"]: row for row in rows if row["fold"] == fold}
         first = own[rules[0]]
-        cells = " | ".join(f"{own[rule]['accuracy']:.3f}, {own[rule]['net']:+.2f}" for rule in rules)
+        cells = " | ".join(_block(own.get(rule)) for rule in rules)
         lines.append(f"| {fold} | {first['first']} to {first['last']} | {first['trained']} | {first['n']} | {cells} |")
     return [*lines, ""]
+
+
+def _block(row: Mapping[str, Any] | None) -> str:
+    return "-" if row is None else f"{row['accuracy']:.3f}, {row['net']:+.2f}"
 
 
 def _slices(found: Findings, settings: TradingEvaluation) -> list[str]:

@@ -43,6 +43,20 @@ class Fold(NamedTuple):
     validation: NDArray[np.int64]
 
 
+class Past(NamedTuple):
+    """What a retraining before a block of the walk-forward would have seen.
+
+    Attributes:
+        number: of the validation block that is judged.
+        first: the block's first day (ISO): the hold-out of that time.
+        bars: how many bars there were when the last label of the block was known.
+    """
+
+    number: int
+    first: str
+    bars: int
+
+
 def cut_time(dates: NDArray[np.datetime64], data: TradingData) -> Cut:
     """The three splits. `train` is all before the last validation block, `validation` that block, `test` the hold-out;
     purge + embargo trading days are left out between them.
@@ -75,7 +89,7 @@ def cut_time(dates: NDArray[np.datetime64], data: TradingData) -> Cut:
     if len(test) < FEWEST:
         rule = f"the hold-out must have at least {FEWEST} days"
         raise _too_few(data, rule, f"{len(test)} of {len(usable)} labelled days", "SHORT")
-    smallest = int(np.bincount(number, minlength=data.folds + 1).min())
+    smallest = _smallest(len(before), data.folds)
     if smallest < FEWEST + gap:
         rule = f"{data.folds} folds need blocks of at least {FEWEST + gap} days before the hold-out"
         raise _too_few(data, rule, f"{smallest} of {len(before)} days", "SHORT")
@@ -87,6 +101,26 @@ def _edges(count: int, folds: int) -> NDArray[np.int64]:
     """[folds + 2]: 0, the beginnings of the validation blocks, the end."""
     blocks = np.linspace(count * FIRST_TRAINING, count, folds + 1).astype(np.int64)
     return np.concatenate([[0], blocks])
+
+
+def _smallest(count: int, folds: int) -> int:
+    """Days of the smallest part of so many days."""
+    return int(np.diff(_edges(count, folds)).min())
+
+
+def pasts(dates: NDArray[np.datetime64], cut: Cut, data: TradingData) -> list[Past]:
+    """One for each validation block that has enough days before it to be cut as the whole is, first to last."""
+    gap = data.purge + data.embargo
+    days = np.concatenate([cut.days["train"], cut.days["validation"]])
+    block = np.concatenate([cut.folds["train"], cut.folds["validation"]])
+    found = []
+    for number in range(1, data.folds + 1):
+        judged = days[block == number]
+        past = int((cut.labelled < judged[0] - gap).sum())
+        if _smallest(past, data.folds) >= FEWEST + gap:
+            first = str(dates[judged[0]].astype("datetime64[D]"))
+            found.append(Past(number, first, int(judged[-1]) + 1 + data.horizon))
+    return found
 
 
 def walk_forward(prepared: Path, purge: int, embargo: int) -> list[Fold]:

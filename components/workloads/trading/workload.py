@@ -18,6 +18,7 @@ from components.workloads.trading.evaluate import evaluate
 from components.workloads.trading.loss import HEALTH, TERMS
 from components.workloads.trading.metrics import score, validation_metrics
 from components.workloads.trading.model import TradeReasoningModule, build, rollout, supervision_steps
+from components.workloads.trading.rehearsals import rehearsals
 from components.workloads.trading.requests import OPTIONAL, read_request, render, request_of
 from components.workloads.trading.windows import SCALER, STRATEGIES
 
@@ -61,4 +62,5 @@ WORKLOAD = Workload(
     optional=OPTIONAL,
     served=(SCALER, STRATEGIES),
     render=render,
+    rehearsals=rehearsals,
 )

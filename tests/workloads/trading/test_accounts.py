@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.workloads.trading.accounts import held_shares, open_accounts
+from components.workloads.trading.accounts import held_shares, join_accounts, open_accounts
 
 WEIGHTS = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
 
@@ -59,6 +59,18 @@ def test_gross_returns_are_those_of_the_plain_loop(choices: list[int], horizon: 
         living = [WEIGHTS[k] for day, k in zip(days, choices, strict=True) if row - 1 - horizon < day <= row - 1]
         expected = float(np.mean(living, axis=0) @ (close[row] / close[row - 1] - 1))
         assert found.net["model"][t] == pytest.approx(expected, abs=1e-12)
+
+
+def test_joined_accounts_are_one_after_the_other() -> None:
+    close = np.exp(np.cumsum(np.random.default_rng(3).normal(0, 0.01, (60, 2)), axis=0))
+    early, late = (run(close, days, days % 3, 3, 2.0) for days in (np.arange(5, 20), np.arange(30, 50)))
+    both = join_accounts([early, late])
+    assert both.rows.tolist() == [*range(6, 21), *range(31, 51)]
+    assert both.net["all in"].tolist() == [*early.net["all in"], *late.net["all in"]]
+    assert both.turnover["model"].tolist() == [*early.turnover["model"], *late.turnover["model"]]
+    assert both.tracks["model"].still[15:].tolist() == late.tracks["model"].still.tolist()
+    assert both.tracks["model"].returns[:15].tolist() == early.net["model"].tolist()
+    assert len(both.cash) == 35
 
 
 def test_costs_only_take_away() -> None:

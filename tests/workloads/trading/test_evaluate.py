@@ -12,13 +12,13 @@ import pytest
 
 from components.config_trading import TradingConfig
 from components.errors import EquipoiseError
-from components.evaluation.edge import judge_edge
+from components.evaluation.edge import Settings, judge_edge
 from components.evaluation.predictions import read_predictions
 from components.files import sha256_tree
 from components.workloads.trading import baseline as b
 from components.workloads.trading import evaluate as e
 from components.workloads.trading.leakage import Leakage
-from components.workloads.trading.walk import walk_table
+from components.workloads.trading.walk import walk
 
 from .prepared_market import market, replace_array
 
@@ -107,7 +107,7 @@ def test_more_trials_take_the_edge_away(planted: tuple[TradingConfig, Path, Path
 def judge_edge_alone(section: TradingConfig, prepared: Path, frame: pl.DataFrame) -> float:
     accounts = e.run_accounts(section, prepared, {"model": frame})
     statics = {name: accounts.net[name] for name in section.data.strategies}
-    settings = e.Settings(300, 0.95, 1, trials=1, overlap=5, parts=8)
+    settings = Settings(300, 0.95, 1, trials=1, overlap=5, parts=8)
     found = judge_edge("model", accounts.tracks, statics, accounts.cash, settings)
     assert found.deflated is not None
     return found.deflated
@@ -132,7 +132,7 @@ def test_the_walk_forward_trains_on_the_past_only(
     import shutil
 
     section, prepared, *_ = planted
-    table = walk_table(section, prepared)
+    table = walk(section, prepared, tmp_path, b.load).rows
     assert [row["fold"] for row in table] == sorted(row["fold"] for row in table)
     assert {row["rule"] for row in table} == {"majority", "static", "momentum", "softmax", "oracle"}
     assert all(row["accuracy"] == 1.0 for row in table if row["rule"] == "oracle")
@@ -142,7 +142,7 @@ def test_the_walk_forward_trains_on_the_past_only(
         values = np.load(changed / "validation" / f"{name}.npy")
         replace_array(changed, f"validation/{name}.npy", values[::-1].copy())
     last = max(row["fold"] for row in table)
-    again = walk_table(section, changed)
+    again = walk(section, changed, tmp_path, b.load).rows
     assert [row for row in table if row["fold"] < last] == [row for row in again if row["fold"] < last]
     assert [row for row in table if row["fold"] == last] != [row for row in again if row["fold"] == last]
 

@@ -15,6 +15,7 @@ from components.workloads.trading import evaluate as e
 from components.workloads.trading.accounts import open_accounts
 from components.workloads.trading.data import prepare
 from components.workloads.trading.strategies import weight_matrix
+from components.workloads.trading.walk import walk
 
 from .prepared_market import PARAMS, held_out
 
@@ -60,12 +61,13 @@ def test_accounts_of_the_mixes_are_the_published_ones(real: tuple[TradingConfig,
         assert own["sharpe"] == pytest.approx(sharpe, abs=0.007)
 
 
-def test_softmax_regression_shows_no_edge(real: tuple[TradingConfig, Path]) -> None:
+def test_softmax_regression_shows_no_edge(real: tuple[TradingConfig, Path], tmp_path: Path) -> None:
     """Hold-out from 2016: majority .53, and what softmax regression reaches is no more than that."""
     section, prepared = real
     rules = e.models(section, prepared, b.fit_softmax(section, prepared))
     frames = e.score_all(rules, held_out(prepared))
-    found = e.find(section, prepared, frames)
+    found = e.find(section, prepared, frames, walk(section, prepared, tmp_path, b.load))
+    assert not found.walk.softmax_earns_more and found.walk.evidence is None
     accuracy = {name: of["test/strategy/accuracy"].value for name, of in found.metrics.items()}
     assert accuracy["majority"] == pytest.approx(0.530, abs=0.001)
     assert 0.40 < accuracy["softmax"] <= accuracy["majority"] + 0.01

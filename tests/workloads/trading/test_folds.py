@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from components.data.arrays import write_array
 from components.errors import EquipoiseError
 from components.workloads.trading.features import LOOKBACK
-from components.workloads.trading.folds import FIRST_TRAINING, cut_time, walk_forward
+from components.workloads.trading.folds import FEWEST, FIRST_TRAINING, cut_time, pasts, walk_forward
 from tests.workloads.trading.small_bars import data_section, walk
 
 
@@ -66,6 +66,33 @@ def test_walk_forward_grows_and_never_overlaps(tmp_path):
     assert folds[-1].train.tolist() == list(range(len(cut.days["train"])))
     assert folds[-1].validation.tolist() == list(range(len(cut.days["train"]), len(days)))
     assert len(folds[0].train) == pytest.approx(FIRST_TRAINING * len(days), abs=20)
+
+
+def test_a_past_ends_where_its_block_does_and_judges_all_of_it():
+    dates = walk(900).dates
+    data = data_section(folds=4, holdout_from=str(dates[840]))
+    cut = cut_time(dates, data)
+    days = np.concatenate([cut.days["train"], cut.days["validation"]])
+    block = np.concatenate([cut.folds["train"], cut.folds["validation"]])
+    found = pasts(dates, cut, data)
+    assert [past.number for past in found] == [1, 2, 3, 4]
+    for past in found:
+        judged = days[block == past.number]
+        earlier = cut_time(dates[: past.bars], data.model_copy(update={"holdout_from": past.first}))
+        assert earlier.days["test"].tolist() == judged.tolist()
+        assert earlier.days["validation"][-1] + data.horizon < judged[0] - data.embargo
+        assert past.bars == judged[-1] + data.horizon + 1
+
+
+def test_a_past_too_short_to_be_cut_is_left_out():
+    data = data_section(folds=4)
+    dates = walk(600).dates
+    cut = cut_time(dates, data)
+    found = pasts(dates, cut, data)
+    assert 0 < len(found) < 4 and found[-1].number == 4
+    for past in found:
+        earlier = cut_time(dates[: past.bars], data.model_copy(update={"holdout_from": past.first}))
+        assert len(earlier.days["validation"]) >= FEWEST
 
 
 def test_only_days_from_label_from_on_are_sampled():

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.data.manifest import verify
+from components.data.manifest import read_manifest, verify
 from components.errors import EquipoiseError
 from components.files import sha256_tree
 from components.workloads.trading.bars import read_panel
 from components.workloads.trading.data import REGIMES, generate, prepare, prepared_panel, samples
 from components.workloads.trading.features import LOOKBACK, features_of
+from components.workloads.trading.records import rows
 from components.workloads.trading.strategies import best, horizon_returns, weight_matrix
 from tests.workloads.trading.small_bars import section, walk, write_panel
 
@@ -101,6 +102,23 @@ def test_the_scaler_knows_training_days_only(tmp_path, source):
     features = np.load(before / "features.npy")[LOOKBACK : last + 1]
     assert np.abs(features.mean(axis=0)).max() < 1e-5
     assert np.abs(features.std(axis=0) - 1).max() < 1e-4
+
+
+def test_a_rehearsal_is_what_preparing_gave_at_its_time(tmp_path):
+    """The folder of each block of the walk-forward equals the folder made of the bars there were by then."""
+    panel = walk(900, exogenous=True)
+    whole = prepared(tmp_path, write_panel(panel, tmp_path / "whole"), "now", holdout_from=str(panel.dates[840]))
+    verify(whole)
+    folders = sorted((whole / "rehearsals").iterdir())
+    assert [folder.name for folder in folders] == ["1", "2", "3"]
+    for folder in folders:
+        facts = verify(folder)
+        bars = len(np.load(folder / "dates.npy"))
+        past = write_panel(rows(panel, 0, bars), tmp_path / f"bars{folder.name}")
+        then = prepared(tmp_path, past, f"then{folder.name}", holdout_from=facts["settings"]["holdout_from"])
+        digests = read_manifest(then)["files"]
+        assert {name: of for name, of in digests.items() if not name.startswith("rehearsals/")} == facts["files"]
+        assert np.load(folder / "test" / "day.npy")[-1] + 5 == bars - 1
 
 
 def test_the_future_changes_nothing_that_is_read_today(tmp_path, source):
