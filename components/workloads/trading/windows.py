@@ -78,7 +78,7 @@ def windows_of(samples: Sequence[Sample], reading: Reading, window: int | None =
     """[S, W, F] scaled features of the last W (default: the model's window) bars of each sample.
 
     Raises:
-        EquipoiseError: E_DATA (65) for a sample without a symbol, a series or enough bars.
+        EquipoiseError: E_DATA (65) for a sample without a symbol, a series or enough bars, or with a volume of 0.
     """
     wanted = reading.window if window is None else window
     found = np.empty((len(samples), wanted, len(reading.means)), dtype=np.float32)
@@ -102,11 +102,14 @@ def _ordered(sample: Sample, reading: Reading, window: int) -> Panel:
     if reading.volume and panel.volume is None:
         raise _lacking(sample, "the traded volume is needed", "none")
     columns = [panel.symbols.index(symbol) for symbol in reading.symbols]
+    volume = panel.volume[-rows:, columns] if reading.volume and panel.volume is not None else None
+    if volume is not None and volume.min() <= 0:  # its logarithm is a feature
+        raise _lacking(sample, "the traded volume must be above 0", float(volume.min()))
     return Panel(
         dates=panel.dates[-rows:],
         symbols=reading.symbols,
         close=panel.close[-rows:, columns],
-        volume=panel.volume[-rows:, columns] if reading.volume and panel.volume is not None else None,
+        volume=volume,
         exogenous={name: panel.exogenous[name][-rows:] for name in reading.exogenous},
     )
 
