@@ -32,7 +32,7 @@ class AssertionsModel(Section):
     copy_width: Annotated[int, Field(ge=4, le=1024)]
     dropout: Share
     beams: Annotated[int, Field(ge=1, le=32)]
-    max_tokens: Annotated[int, Field(ge=4, le=512)]
+    max_tokens: Annotated[int, Field(ge=24, le=512)]
 
     @model_validator(mode="after")
     def _consistent(self) -> AssertionsModel:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from components.losses.composite import Composite
 from components.losses.contract import Batch, Outputs
+from components.workloads.assertions.loss import TERMS as ASSERTION_TERMS
 from components.workloads.tool_calling.loss import TERMS
 from components.workloads.trading.loss import TERMS as TRADING_TERMS
 
@@ -214,11 +215,88 @@ def _trading(name: str, **options: Any) -> Case:
     )
 
 
+IDS_OF_TEXT, LIKELY, STATE, EMBEDDED = 7, 3, 4, 5  # vocabulary, buckets less one, width of states and of pieces
+
+
+def _text_row(number: int) -> dict[str, Tensor]:
+    make = torch.Generator().manual_seed(2000 + number)
+    length, other = (int(torch.randint(1, 9, (), generator=make)) for _ in range(2))
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=make, dtype=torch.float64)
+
+    return {
+        "x": normal(length, WIDTH),
+        "y": normal(other, WIDTH),
+        "target": torch.randint(0, IDS_OF_TEXT, (length,), generator=make),
+        "sequence": torch.randint(0, IDS_OF_TEXT, (other,), generator=make),
+        "teacher": normal(length, LIKELY + 1),
+        "states": normal(length, STATE),
+    }
+
+
+def _texts(numbers: Sequence[int]) -> Batch:
+    rows = [_text_row(number) for number in numbers]
+    labels = {name: _pad([row[name] for row in rows], -1) for name in ("target", "sequence")}
+    numbers_ = {name: _pad([row[name] for row in rows], 2.0) for name in ("x", "y", "teacher", "states")}
+    parses = torch.tensor([number % 2 == 0 for number in numbers])
+    return {**labels, **numbers_, "parses": parses, "sample_id": torch.tensor([100 * n for n in numbers])}
+
+
+def _text_parameters() -> list[Tensor]:
+    make = torch.Generator().manual_seed(97)
+    shapes = [(WIDTH, IDS_OF_TEXT), (WIDTH, LIKELY + 1), (WIDTH, STATE)]
+    return [torch.randn(shape, generator=make, dtype=torch.float64).requires_grad_() for shape in shapes]
+
+
+def _text_rollout(weights: list[Tensor], batch: Batch, steps: int) -> list[Outputs]:
+    writing, likely, states = weights
+    x, y = torch.tanh(batch["x"] * steps), torch.tanh(batch["y"])
+    pieces = torch.randn(IDS_OF_TEXT, EMBEDDED, generator=torch.Generator().manual_seed(96), dtype=torch.float64)
+    last = {
+        "logits": x @ writing,
+        "sequence_logits": y @ writing,
+        "student_logp": x @ likely,
+        "teacher_logp": batch["teacher"],
+        "own_logits": (x + 1) @ likely,
+        "own_teacher": batch["teacher"] / 2,
+        "projected": x @ states,
+        "teacher_states": batch["states"],
+        "pieces": pieces,
+        "parses": batch["parses"],
+    }
+    return [{"draft": x} for _ in range(steps - 1)] + [last]
+
+
+def _assertions(name: str, penalty: float, alpha: float | None, temperature: float) -> Case:
+    numbers: dict[str, dict[str, Any]] = {
+        "focal": {"gamma": 2.0, "alpha": alpha, "syntax_penalty": penalty},
+        "ce": {"syntax_penalty": penalty},
+        "jsd": {"temperature": temperature},
+        "kl": {"temperature": temperature},
+        "on_policy": {"temperature": temperature},
+        "pans": {"decay": 0.1, "n_max": 4},
+    }
+    sections = {n: SimpleNamespace(weight=0.5, schedule=ALWAYS, **numbers.get(n, {})) for n in ASSERTION_TERMS}
+    return Case(
+        name,
+        ASSERTION_TERMS,
+        SimpleNamespace(**sections),
+        _texts,
+        _text_parameters,
+        _text_rollout,
+        lambda batch: {**batch, **{n: torch.full_like(batch[n], -1) for n in ("target", "sequence")}},
+        frozenset(ASSERTION_TERMS),
+    )
+
+
 CASES = (
     _tool_calling("tool_calling"),
     _tool_calling("tool_calling, options", alpha="auto", gamma=0.5, target="decision_and_tool"),
     _trading("trading"),
     _trading("trading, options", class_weights="auto", w_min=0.3, pnl_scale=0.02),
+    _assertions("assertions", 0.0, 0.25, 2.0),
+    _assertions("assertions, options", 0.5, None, 1.0),
 )
 EACH_TERM = [(case, name) for case in CASES for name in case.terms]
 IDS = [f"{case.name}: {name}" for case, name in EACH_TERM]

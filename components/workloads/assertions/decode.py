@@ -1,0 +1,149 @@
+"""Writing: greedy or beam search over a batch of sources, each position computed once, within the limits of syntax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from components.modules.crossing import Written
+from components.workloads.assertions.encode import BOS, EOS
+from components.workloads.assertions.grammar import Grammar, State
+from components.workloads.assertions.model import AssertionWriter, Read
+
+TRIED = 24  # pieces tried for each hypothesis, likeliest first, before the way out is taken
+LENGTH_POWER = 0.6  # of the length that log-probabilities are divided by, else short texts win (Wu et al. 2016)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A written sequence: `pieces` without end mark, and the log-probability of all of it with the end mark."""
+
+    pieces: tuple[int, ...]
+    log_probability: float
+
+    @property
+    def score(self) -> float:
+        return self.log_probability / (len(self.pieces) + 1) ** LENGTH_POWER
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A hypothesis under way: what is written, its log-probability, what may follow, and its row in the batch."""
+
+    pieces: tuple[int, ...]
+    log_probability: float
+    state: State
+    row: int
+
+
+@torch.inference_mode()
+def write(
+    model: AssertionWriter, source: Tensor, segments: Tensor, grammar: Grammar | None, beams: int, most: int
+) -> list[list[Text]]:
+    """For each source [B, L] at most `beams` finished texts, best first.
+
+    Args:
+        grammar: what may follow what; None writes freely until the end mark.
+        beams: hypotheses kept for each source; 1 is greedy.
+        most: pieces at most, the end mark included.
+    """
+    read = model.read(source, segments)
+    samples = len(source)
+    found: list[list[Text]] = [[] for _ in range(samples)]
+    front = [[_Open((), 0.0, State(), i)] for i in range(samples)]
+    rows, written = torch.arange(samples, device=source.device), None
+    last = torch.full((samples,), BOS, device=source.device)
+    before = torch.zeros_like(last)
+    for position in range(most):
+        told, written = model.next(last, before, position, read, written)
+        grown = _grow(front, told, grammar, beams, most - position - 1, found)
+        kept = [each for beam in grown for each in beam]
+        if not kept:
+            break
+        rows = torch.tensor([each.row for each in kept], device=source.device)
+        read, written = _follow(read, written, rows, changed=len(rows) != len(last) or beams > 1)
+        last = torch.tensor([each.pieces[-1] for each in kept], device=source.device)
+        before = torch.tensor([each.pieces[-2] if len(each.pieces) > 1 else BOS for each in kept], device=source.device)
+        front = _numbered(grown)
+    return [sorted(texts, key=lambda text: -text.score)[:beams] for texts in found]
+
+
+def _grow(
+    front: Sequence[Sequence[_Open]],
+    told: Tensor,
+    grammar: Grammar | None,
+    beams: int,
+    left: int,
+    found: list[list[Text]],
+) -> list[list[_Open]]:
+    """The best continuations of every sample's hypotheses; finished ones go to `found`, and a sample that has as many
+    finished as beams, all better than what is still open, is done."""
+    top, ids = (part.tolist() for part in told.topk(min(TRIED + beams, told.shape[-1]), dim=-1))
+    grown: list[list[_Open]] = []
+    for sample, beam in enumerate(front):
+        options = [
+            option
+            for each in beam
+            for option in _options(each, top[each.row], ids[each.row], told, grammar, beams, left)
+        ]
+        options.sort(key=lambda option: -option.log_probability)
+        open_ones: list[_Open] = []
+        for option in options[: 2 * beams]:
+            if option.pieces[-1] == EOS:
+                found[sample].append(Text(option.pieces[:-1], option.log_probability))
+            elif len(open_ones) < beams:
+                open_ones.append(option)
+        if left == 0:  # only reached where nothing bounds the length but the length itself
+            found[sample] += [Text(each.pieces, each.log_probability) for each in open_ones]
+            open_ones = []
+        grown.append([] if _settled(found[sample], open_ones, beams) else open_ones)
+    return grown
+
+
+def _options(
+    each: _Open, top: Sequence[float], ids: Sequence[int], told: Tensor, grammar: Grammar | None, beams: int, left: int
+) -> list[_Open]:
+    """The likeliest pieces that may follow, at most one more than there are beams; the way out where none may."""
+    options: list[_Open] = []
+    for log_probability, piece in zip(top, ids, strict=True):
+        state = each.state if grammar is None else grammar.after(each.state, piece, left)
+        if state is not None:
+            options.append(_Open((*each.pieces, piece), each.log_probability + log_probability, state, each.row))
+            if len(options) > beams:
+                break
+    if not options and grammar is not None:
+        piece = grammar.way_out(each.state)
+        state = grammar.after(each.state, piece, left) or each.state
+        options.append(
+            _Open((*each.pieces, piece), each.log_probability + float(told[each.row, piece]), state, each.row)
+        )
+    return options
+
+
+def _settled(texts: Sequence[Text], open_ones: Sequence[_Open], beams: int) -> bool:
+    if not open_ones:
+        return True
+    if len(texts) < beams:
+        return False
+    worst = sorted((text.score for text in texts), reverse=True)[beams - 1]
+    best = max(each.log_probability / (len(each.pieces) + 1) ** LENGTH_POWER for each in open_ones)
+    return worst >= best
+
+
+def _follow(read: Read, written: list[Written], rows: Tensor, changed: bool) -> tuple[Read, list[Written]]:
+    """Read and cache of the rows that go on, in their order."""
+    if not changed:
+        return read, written
+    return read.chosen(rows), [Written(cache.key[rows], cache.value[rows]) for cache in written]
+
+
+def _numbered(grown: Sequence[Sequence[_Open]]) -> list[list[_Open]]:
+    """The same hypotheses with the rows they have now."""
+    numbered, row = [], 0
+    for beam in grown:
+        numbered.append([_Open(e.pieces, e.log_probability, e.state, row + i) for i, e in enumerate(beam)])
+        row += len(beam)
+    return numbered

@@ -1,0 +1,147 @@
+"""What may be written next so that an assertion ends well within its length: it starts as a call of a known kind,
+brackets close in order, literals end, one semicolon stands at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from components.workloads.assertions.encode import EOS, UNK, Codec
+from components.workloads.assertions.pairs import ASSERT_TYPES
+
+CLOSES = {")": "(", "]": "[", "}": "{"}
+OPENS = {opening: closing for closing, opening in CLOSES.items()}
+QUOTES = "\"'"
+BLANK = "Ġ"  # how byte-level BPE writes it
+WAITING = ",*/%&|!=?:<("  # after it something must come that is not a closing bracket, but for an empty call's
+NO_START = ",;)]}.*/%&|=?:>"  # cannot begin an operand
+PAIRS = ("&&", "||", "==", "!=", "<=", "<<", "<?", "<>", "?>", "?:", "::", "?,")
+STARTS = tuple(f"{kind}(" for kind in ASSERT_TYPES)
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a statement has come.
+
+    Attributes:
+        start: what is written of its start; None once that is complete.
+        brackets: open ones, outermost first.
+        last: the last character that is no blank, a quote for a whole literal.
+        quote: of the literal that is open, "" outside.
+        escaped: whether the next character is.
+        ended: whether its semicolon stands.
+    """
+
+    start: str | None = ""
+    brackets: str = ""
+    last: str = ""
+    quote: str = ""
+    escaped: bool = False
+    ended: bool = False
+
+    @property
+    def needs(self) -> int:
+        """Pieces that it takes at least to end from here, the end mark included."""
+        if self.ended:
+            return 1
+        if self.start is not None:
+            return min(len(start) - len(self.start) for start in STARTS if start.startswith(self.start)) + 3
+        if self.quote:
+            return 3 + len(self.brackets) + self.escaped
+        return 2 + len(self.brackets) + self.waiting
+
+    @property
+    def waiting(self) -> bool:
+        """Whether an operand or a name has to come before anything may close."""
+        if self.last == "(":
+            return len(self.brackets) == 1  # an assertion has an argument
+        return self.last == "." or (self.last != "" and self.last in WAITING)
+
+    def takes(self, character: str) -> bool:
+        """Whether a character outside of literals may follow the last one."""
+        if self.last == ".":
+            return character.isalnum() or character in "_$<."
+        if self.last == "(":
+            return character not in NO_START or (character == ")" and len(self.brackets) > 1)
+        if self.last and self.last in WAITING:
+            pair = self.last + character
+            return character not in NO_START or pair in PAIRS
+        return True
+
+
+class Grammar:
+    """The rules for one vocabulary.
+
+    Args:
+        pieces: text of every id, as byte-level BPE writes it: ASCII characters stand for themselves.
+    """
+
+    def __init__(self, pieces: Sequence[str]) -> None:
+        self.pieces = pieces
+        self._single = {piece: i for i, piece in enumerate(pieces) if i > UNK and len(piece) == 1}
+        self._after: dict[tuple[State, int], State | None] = {}
+
+    def after(self, state: State, piece: int, left: int) -> State | None:
+        """The state after one more piece; None where it must not stand, or the end would lie beyond `left` pieces more
+        (the end mark among them)."""
+        if piece == EOS:
+            return state if state.ended else None
+        key = (state, piece)
+        if key not in self._after:
+            self._after[key] = None if state.ended or piece <= UNK else _follow(state, self.pieces[piece])
+        found = self._after[key]
+        return found if found is not None and found.needs <= left else None
+
+    def way_out(self, state: State) -> int:
+        """The piece that brings the end one step nearer, from any state."""
+        if state.ended:
+            return EOS
+        if state.start is not None:
+            shortest = min((s for s in STARTS if s.startswith(state.start)), key=len)
+            return self._single[shortest[len(state.start)]]
+        if state.quote:
+            return self._single["n" if state.escaped else state.quote]
+        if state.waiting:
+            return self._single["x" if state.last == "." else "0"]
+        return self._single[OPENS[state.brackets[-1]] if state.brackets else ";"]
+
+
+def _follow(state: State, text: str) -> State | None:
+    """The state after all characters of a piece."""
+    found: State | None = state
+    for character in text:
+        found = None if found is None or found.ended else _step(found, character)
+    return found
+
+
+def _step(state: State, character: str) -> State | None:
+    if state.start is not None:
+        start = state.start + character
+        if not any(each.startswith(start) for each in STARTS):
+            return None
+        return State(None, "(", "(") if character == "(" else State(start)
+    if state.quote:
+        closes = character == state.quote and not state.escaped
+        escaped = character == "\\" and not state.escaped
+        return replace(state, quote="" if closes else state.quote, escaped=escaped)
+    if character == BLANK:
+        return state
+    if not state.takes(character):
+        return None
+    if not state.brackets:  # nothing but the semicolon follows the call
+        return replace(state, ended=True) if character == ";" else None
+    if character in QUOTES:
+        return replace(state, quote=character, last=character)
+    if character in OPENS:
+        return replace(state, brackets=state.brackets + character, last=character)
+    if character in CLOSES:
+        if state.brackets[-1] != CLOSES[character]:
+            return None
+        return replace(state, brackets=state.brackets[:-1], last=character)
+    return None if character == ";" else replace(state, last=character)
+
+
+def grammar_of(codec: Codec) -> Grammar:
+    """The rules for the vocabulary of a codec."""
+    names = {number: piece for piece, number in codec.tokenizer.inner.get_vocab().items()}
+    return Grammar([names[number] for number in range(codec.size)])
