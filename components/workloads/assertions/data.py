@@ -19,7 +19,9 @@ from components.data.splits import SPLITS, check_split, stable_share
 from components.errors import bad_data, missing
 from components.files import write_json, write_text
 from components.workloads.assertions import encode, generator, retrieval
-from components.workloads.assertions.jsonl import read_jsonl
+from components.workloads.assertions.java_extract import read_java
+from components.workloads.assertions.java_sources import has_sources
+from components.workloads.assertions.jsonl import files, read_jsonl
 from components.workloads.assertions.pairs import ASSERT_TYPES, Pair, copyable
 from components.workloads.assertions.report import Tally, build_report, render_report
 from components.workloads.assertions.samples import SampleWriter, read_samples
@@ -32,12 +34,11 @@ RETRIEVED = "retrieved.npy"
 
 @dataclass
 class Survey:
-    """What the first pass learns: names of projects, what was left out, and by which earliest split each input is
-    claimed."""
+    """What the first pass learns: names of projects, what was left out, and what extraction from sources met."""
 
     projects: set[str] = field(default_factory=set)
     left_out: Counter[str] = field(default_factory=Counter)
-    facts: dict[str, Any] = field(default_factory=dict)
+    extraction: Counter[str] = field(default_factory=Counter)
 
 
 def generate(section: Any, folder: Path) -> None:
@@ -83,7 +84,7 @@ def prepare(section: Any, folder: Path) -> Mapping[str, Any]:
         index = _index(data, part)
         index.save(part)
         tallies = {split: _encode_split(part, split, codec, limits, index, data) for split in SPLITS}
-        report = build_report(tallies, survey.left_out, survey.facts, codec.size, len(index.assertions), data)
+        report = build_report(tallies, survey.left_out, survey.extraction, codec.size, len(index.assertions), data)
         write_json(part / "report.json", report)
         write_text(part / "report.md", render_report(report))
         write_manifest(
@@ -115,6 +116,8 @@ def open_source(data: AssertionsData, survey: Survey) -> Iterator[Pair]:
             got=data.source,
             hint="Run the generate stage for the embedded data, or name yours with --data",
         )
+    if data.format == "java" or (data.format == "auto" and not files(source) and has_sources(source)):
+        return read_java(source, data.extracted_rows, data.rows_per_test, survey.extraction)
     return read_jsonl(source)
 
 
