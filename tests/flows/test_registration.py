@@ -37,7 +37,7 @@ def own(fitted, tmp_path):
 
 def register(place) -> int:
     with registration.desk(place, W, "tester", quiet) as at:
-        return registration.register_folder(at, place.project / "fitted", "a baseline")
+        return registration.register_folder(at, place.evaluation(W) / registration.BASELINE, "a baseline")
 
 
 def events(place):
@@ -95,10 +95,11 @@ def test_requests_with_and_without_optional_fields_are_answered_as_predict_does(
     asked = row | {name: fields[name] for name in more}
     _, folder = artefact(own, W, register(own))
     record = workload(W)
-    expected = answer(record, record.load(own.project / "fitted"), [asked])
+    expected = answer(record, record.load(own.evaluation(W) / registration.BASELINE), [asked])
     served = mlflow.pyfunc.load_model(str(folder))
     assert served.predict([asked]) == expected
     assert (expected[0]["intent"] == "wake") == ("intents" in more)
+    assert ("given_tool" in expected[0]) == ("given_tool" in more)
     assert set(workload(W).optional) == set(served.metadata.get_input_schema().optional_input_names())
 
 

@@ -30,6 +30,7 @@ from components.files import sha256_file, sha256_json, write_json
 from components.workloads.tool_calling import tfidf
 from components.workloads.tool_calling.dialogues import FoundSpan, Prediction, Sample, Tool
 from components.workloads.tool_calling.elements import element_text
+from components.workloads.tool_calling.requests import given_tools
 from components.workloads.tool_calling.value_dictionary import Counts, Finder
 
 FORMAT = 1
@@ -90,9 +91,11 @@ class Baseline:
         return lru_cache(maxsize=4096)(lambda text: self._bag((text,)))
 
     def predict(self, samples: Sequence[Sample], given: Sequence[str | None] | None = None) -> list[Prediction]:
-        """One prediction per sample; `given` names the tool whose arguments are wanted beside those of the choice."""
+        """One prediction per sample; `given` names the tool whose arguments are wanted beside those of the choice, else
+        the samples do."""
         if not samples:
             return []
+        given = given_tools(samples) if given is None else given
         documents = [tfidf.blocks(sample.history) for sample in samples]
         features = tfidf.transform(self.vocabularies, documents)
         chances = {name: head.probabilities(features) for name, head in self.heads.items()}
@@ -128,6 +131,7 @@ class Baseline:
             given_arguments=arguments if given in (None, tool) else self._arguments(sample, tools.get(given)),
             slots=_found({name: self._finder.find(name, sample.history) for name in sample.slots}),
             steps=1,
+            given_tool=given,
         )
 
     def _arguments(self, sample: Sample, tool: Tool | None) -> dict[str, FoundSpan]:

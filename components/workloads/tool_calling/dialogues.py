@@ -67,6 +67,7 @@ class Sample:
 
     `slots` are the slot names that could be filled here with their descriptions; `intents` the candidate intents with
     theirs. `service` is the slice a report uses (SGD: the service of the answer; JSONL: the tool's name prefix or "").
+    `given_tool` is an offered tool whose arguments a request wants whatever the model chooses.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Sample:
     intents: Mapping[str, str] = field(default_factory=dict)
     service: str = ""
     labels: Labels | None = None
+    given_tool: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ class Prediction:
     """What a model says of one sample.
 
     `tool` is the best offered tool whatever the decision (None only when none is offered). `arguments` belong to
-    `tool`; `given_arguments` to the tool the caller named (evaluation names the labelled one), else equal `arguments`.
+    `tool`; `given_arguments` to `given_tool`, which the caller named (evaluation names the labelled one), else equal
+    `arguments`.
     Rendering for users hides tool and arguments when the decision is direct_answer.
     """
 
@@ -108,3 +111,4 @@ class Prediction:
     given_arguments: Mapping[str, FoundSpan]
     slots: Mapping[str, FoundSpan]
     steps: int
+    given_tool: str | None = None

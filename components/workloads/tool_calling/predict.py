@@ -27,6 +27,7 @@ from components.workloads.tool_calling.encode import encode_rows
 from components.workloads.tool_calling.gliner_spans import GlinerSpans, load_pinned
 from components.workloads.tool_calling.gliner_spans import load as load_extractor
 from components.workloads.tool_calling.model import Sizes, TinyRecursiveModel
+from components.workloads.tool_calling.requests import given_tools
 from components.workloads.tool_calling.rows import Rows, ask_arguments
 
 VOCABULARY = "elements/vocabulary.json"
@@ -64,7 +65,9 @@ class TrmPredictor:
     extractor: GlinerSpans | None = None
 
     def predict(self, samples: Sequence[Sample], given: Sequence[str | None] | None = None) -> list[Prediction]:
-        """One prediction per sample; `given` names the tool whose arguments are also wanted (the labelled one)."""
+        """One prediction per sample; `given` names the tool whose arguments are also wanted (the labelled one), else
+        the samples do."""
+        given = given_tools(samples) if given is None else given
         found: list[Prediction] = []
         for low in range(0, len(samples), CHUNK):
             part = slice(low, low + CHUNK)
@@ -103,6 +106,7 @@ class TrmPredictor:
                 given_arguments=given_arguments[i],
                 slots=slots[i],
                 steps=int(steps[i]),
+                given_tool=given[i] if given else None,
             )
             for i, row in enumerate(rows.sample_row)
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from components.workloads.tool_calling.dialogues import Sample
@@ -9,6 +10,12 @@ from components.workloads.tool_calling.trm_lines import sample_to_json
 
 ASKED = ("tools", "history")
 OPTIONAL = ("intents", "slot_descriptions", "given_tool")  # what a user may add to it
+
+
+def given_tools(samples: Sequence[Sample]) -> list[str | None] | None:
+    """The tool each request names, None where none of them names one."""
+    named = [sample.given_tool for sample in samples]
+    return named if any(name is not None for name in named) else None
 
 
 def request_of(sample: Sample) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from components.workloads.tool_calling.dialogues import (
@@ -97,7 +98,8 @@ def parse_line(
 
 
 def read_request(line: Any, place: str) -> Sample:
-    """A sample to be answered: like a line, labels ignored; `given_tool`, if named, must be offered.
+    """A sample to be answered: like a line, labels ignored; `given_tool`, if named, must be offered, and the answer
+    has its arguments as well.
 
     Raises:
         EquipoiseError: E_DIALOGUE (65).
@@ -106,7 +108,7 @@ def read_request(line: Any, place: str) -> Sample:
     given = line.get("given_tool")
     if given is not None and given not in [tool.name for tool in sample.tools]:
         raise refuse(place, "given_tool must be one of the offered tools", given, "Offer the tool or drop the key")
-    return sample
+    return replace(sample, given_tool=given)
 
 
 def _kept(line: Mapping[str, Any], place: str) -> dict[str, Any] | None:
@@ -273,11 +275,14 @@ def _spans_to_json(spans: Mapping[str, Span]) -> dict[str, list[int]]:
 
 
 def render(prediction: Prediction) -> dict[str, Any]:
-    """The answer as a user sees it: no tool and no arguments when the decision is to answer directly. Offsets count
-    characters of the message `turn` of the history; `confidence` is the probability of the decision made."""
+    """The answer as a user sees it: no tool and no arguments when the decision is to answer directly.
+
+    Offsets count characters of the message `turn` of the history; `confidence` is the probability of the decision made.
+    A request that named a tool also gets `given_tool`: {"name", "arguments"}, whatever was decided.
+    """
     called = prediction.decision_probability >= 0.5 and prediction.tool is not None
     probability = prediction.decision_probability
-    return {
+    answer = {
         "decision": DECISIONS[called],
         "confidence": round(probability if called else 1.0 - probability, 6),
         "tool": prediction.tool if called else None,
@@ -287,6 +292,10 @@ def render(prediction: Prediction) -> dict[str, Any]:
         "intent": prediction.intent,
         "steps": prediction.steps,
     }
+    if prediction.given_tool is None:
+        return answer
+    named = {"name": prediction.given_tool, "arguments": _found_to_json(prediction.given_arguments)}
+    return answer | {"given_tool": named}
 
 
 def _found_to_json(found: Mapping[str, FoundSpan]) -> dict[str, dict[str, Any]]:

@@ -168,6 +168,7 @@ def test_given_names_the_tool_whose_arguments_are_wanted(fitted):
     said = fitted.predict([sample_of("book a train to Paris")], ["Music.play"])[0]
     assert set(said.arguments) == {"city"}
     assert set(said.given_arguments) == {"song"}
+    assert fitted.predict([sample_of("book a train to Paris", given_tool="Music.play")]) == [said]
 
 
 def test_strange_histories_are_answered(fitted):

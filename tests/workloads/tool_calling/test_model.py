@@ -95,6 +95,21 @@ def test_scoring_a_conversation_at_once_equals_scoring_each_sample_alone(tokeniz
         assert alone.slots.keys() == prediction.slots.keys()
 
 
+def test_a_request_may_name_the_tool_whose_arguments_it_wants(tokenizer):
+    predictor = predictor_of(section(), tokenizer)
+    with torch.no_grad():  # found everywhere, so that there is something to compare
+        torch.nn.init.constant_(predictor.model.argument_pointer.absent.bias, -9.0)
+    offered = [sample for sample in SAMPLES if sample.tools]
+    wanted = [None if i % 3 == 0 else sample.tools[i % 2].name for i, sample in enumerate(offered)]
+    asked = [replace(sample, given_tool=name) for sample, name in zip(offered, wanted, strict=True)]
+    found = predictor.predict(asked)
+    assert found == predictor.predict(offered, wanted)
+    for prediction, sample, plain in zip(found, asked, predictor.predict(offered), strict=True):
+        assert prediction.given_tool == sample.given_tool and prediction.arguments == plain.arguments
+        known = [p.name for tool in sample.tools if tool.name == sample.given_tool for p in tool.parameters]
+        assert set(prediction.given_arguments) == set(known)
+
+
 def test_without_tools_none_is_chosen(tokenizer):
     (prediction,) = predictor_of(section(), tokenizer).predict(conversation("c", (), 1))
     assert prediction.tool is None

@@ -138,7 +138,7 @@ def test_samples_share_their_tools() -> None:
 def test_a_request_needs_no_labels_and_gives_none() -> None:
     request = {"tools": LINE["tools"], "history": LINE["history"], "given_tool": "weather"}
     sample = read_request(request, "in.jsonl:1")
-    assert sample.labels is None
+    assert sample.labels is None and sample.given_tool == "weather"
     assert read_request(copy.deepcopy(LINE), "in.jsonl:1") == parse_line(
         copy.deepcopy(LINE), "in.jsonl:1", labelled=False
     )
@@ -270,6 +270,9 @@ def test_an_answer_as_users_see_it() -> None:
     assert direct["decision"] == "direct_answer" and direct["confidence"] == 0.75
     assert direct["tool"] is None and direct["arguments"] == {}
     assert render(Prediction(0.9, None, 0.0, None, 0.0, {}, {}, {}, 1))["decision"] == "direct_answer"
+    asked = render(Prediction(0.25, "hotels.book", 0.8, None, 0.0, {}, {"city": span}, {}, 1, given_tool="weather"))
+    assert asked.pop("given_tool") == {"name": "weather", "arguments": {"city": shown}}
+    assert asked == direct | {"arguments": {}}
 
 
 def test_no_files_is_missing_input(tmp_path: Path) -> None:
