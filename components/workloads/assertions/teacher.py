@@ -1,0 +1,159 @@
+"""The stage `teacher`: trains the teacher, then keeps what it says of every token of the training split.
+
+data/teacher/assertions/model/      the trained teacher, a model folder like a student's
+data/teacher/assertions/answers/    ids.npy [N, K], log_probabilities.npy [N, K + 1], the teacher's own texts where
+                                    asked for, and manifest.json with the digests of data and model they belong to
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from components.config_assertions import AssertionsConfig
+from components.data.arrays import write_array
+from components.data.buckets import in_order
+from components.data.manifest import published, verify, write_manifest
+from components.files import sha256_file
+from components.losses.distillation import buckets
+from components.training.loop import train
+from components.workload import Workload
+from components.workloads.assertions.batches import Split, collate, open_split, teacher_batches
+from components.workloads.assertions.decode import write
+from components.workloads.assertions.encode import load_codec
+from components.workloads.assertions.grammar import grammar_of
+from components.workloads.assertions.lessons import ANSWERS, FOLDER, MODEL
+from components.workloads.assertions.loss import IGNORED, TEACHER_TERMS
+from components.workloads.assertions.model import AssertionWriter, inference_parameters
+from components.workloads.assertions.teaching import build_teacher, load_writer, rollout_teacher
+
+VERSION = 1
+
+
+def teach(workload: Workload, section: AssertionsConfig, prepared: Path, device: str | None) -> str:
+    """The stage: what `teach_into` did in the folder of the teacher, in words."""
+    done = teach_into(workload, section, prepared, FOLDER, device)
+    if not (done["trained"] or done["answered"]):
+        return "the teacher has been trained and has answered, nothing to do"
+    return (
+        f"teacher of {done['parameters']:,} parameters, objective {done['objective']:.4f}; its answers to the training "
+        f"split take {done['bytes'] / 1e6:.1f} MB in {FOLDER / ANSWERS}"
+    )
+
+
+def teach_into(
+    workload: Workload, section: AssertionsConfig, prepared: Path, folder: Path, device: str | None = None
+) -> dict[str, Any]:
+    """Trains the teacher of the section, going on where it was stopped, and keeps its answers; does nothing twice.
+
+    Returns:
+        {"trained", "answered": whether anything was done, "parameters", "bytes": of the answers, "objective"}.
+
+    Raises:
+        as `train`; E_WRITE (73) or E_IO (74) when the answers cannot be written.
+    """
+    own = replace(
+        workload,
+        batches=teacher_batches,
+        build=build_teacher,
+        rollout=rollout_teacher,
+        terms=TEACHER_TERMS,
+        beside=lambda section, prepared: (),
+    )
+    summary = train(own, section.of_teacher, prepared, folder / MODEL, device=device)
+    facts = {
+        "workload": "assertions",
+        "version": VERSION,
+        "prepared": sha256_file(prepared / "manifest.json"),
+        "teacher": sha256_file(folder / MODEL / "model.safetensors"),
+        "top": section.teacher.top,
+        "sequences": section.teacher.sequences,
+    }
+    answers = folder / ANSWERS
+    model = load_writer(folder / MODEL)
+    due = not _kept(answers, facts)
+    if due:
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.set_num_threads(section.teacher.training.threads)
+        _answer(model.to(place), section, prepared, answers, facts, place)
+    size = sum(entry["bytes"] for entry in verify(answers)["files"].values())
+    return {
+        "trained": summary["ran"],
+        "answered": due,
+        "parameters": inference_parameters(model),
+        "bytes": size,
+        "objective": summary["objective"],
+    }
+
+
+def _kept(answers: Path, facts: Mapping[str, Any]) -> bool:
+    """Whether these very answers lie there undamaged."""
+    if not (answers / "manifest.json").is_file():
+        return False
+    found = verify(answers)
+    return all(found.get(name) == value for name, value in facts.items())
+
+
+def _answer(
+    model: AssertionWriter,
+    section: AssertionsConfig,
+    prepared: Path,
+    answers: Path,
+    facts: Mapping[str, Any],
+    device: torch.device,
+) -> None:
+    """Writes all answers; they appear whole or not at all."""
+    data = open_split(prepared, "train")
+    budget = section.teacher.training.batch_tokens
+    with published(answers) as part:
+        ids, likely = likeliest(model, data, section.teacher.top, budget, device)
+        write_array(part / "ids.npy", ids)
+        write_array(part / "log_probabilities.npy", likely)
+        if section.teacher.sequences:
+            pieces, offsets = texts(model, data, prepared, section.teacher.sequences, budget, device)
+            write_array(part / "sequence.npy", pieces)
+            write_array(part / "sequence_offsets.npy", offsets)
+        size = sum(path.stat().st_size for path in part.iterdir())
+        write_manifest(part, {**facts, "tokens": len(ids), "bytes": size})
+
+
+@torch.inference_mode()
+def likeliest(
+    model: AssertionWriter, data: Split, top: int, budget: int, device: torch.device
+) -> tuple[NDArray[np.int32], NDArray[np.float16]]:
+    """The K likeliest pieces [N, K] at every target position and end mark, in the order of the samples, and
+    log-probabilities [N, K + 1] of each and of all others together."""
+    offsets = data.target_offsets + np.arange(len(data.target_offsets))
+    top = min(top, model.tokens.num_embeddings - 1)
+    ids = np.zeros((int(offsets[-1]), top), np.int32)
+    likely = np.zeros((int(offsets[-1]), top + 1), np.float16)
+    for chosen in in_order(data.lengths, budget):
+        batch = {name: tensor.to(device) for name, tensor in collate(data, chosen).items()}
+        told, _ = model.write(batch["target_in"], model.read(batch["source"], batch["segments"]))
+        found = told.topk(top, dim=-1).indices
+        there = (batch["target"] != IGNORED).cpu().numpy()
+        at = (offsets[chosen][:, None] + np.arange(there.shape[1]))[there]
+        ids[at] = found.cpu().numpy()[there]
+        likely[at] = buckets(told, found).clamp_min(-1e4).cpu().numpy()[there]  # the range of float16
+    return ids, likely
+
+
+def texts(
+    model: AssertionWriter, data: Split, prepared: Path, beams: int, budget: int, device: torch.device
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """(pieces [M], offsets [S + 1]) of what the teacher writes for every sample, the best of its beams."""
+    grammar = grammar_of(load_codec(prepared))
+    written: list[tuple[int, ...]] = [()] * data.samples
+    for chosen in in_order(data.lengths, max(budget // beams, int(data.lengths.max()))):
+        batch = {name: tensor.to(device) for name, tensor in collate(data, chosen).items()}
+        found = write(model, batch["source"], batch["segments"], grammar, beams, model.settings.max_tokens)
+        for sample, options in zip(chosen.tolist(), found, strict=True):
+            written[sample] = options[0].pieces
+    offsets = np.concatenate([[0], np.cumsum([len(pieces) for pieces in written])]).astype(np.int64)
+    return np.array([piece for pieces in written for piece in pieces], np.int32), offsets
