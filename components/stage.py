@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from components import threads
 from components.config import load_config
 from components.errors import EquipoiseError, Exit, busy, one_line
 
@@ -89,6 +90,7 @@ def run(stage: str, name: str) -> None:
 
     known(name)
     section = getattr(load_config(Path("params.yaml")), name)
+    threads.as_recorded(section)
     with locked(name):
         print(STAGES[stage](name, section), flush=True)
 

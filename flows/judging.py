@@ -38,7 +38,7 @@ def first_champion(at: Desk) -> int:
     state = at.ledger.state(at.name)
     if state.champion is not None:
         return state.champion
-    at.say("no champion yet: training the cheap baseline, which is the first")
+    at.say("no champion yet: the cheap baseline becomes the first")
     version = register_baseline(at)
     at.ledger.promote(
         at.name,

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from components import threads
 from components.files import write_json
 from components.registry import packaging, tracking
 from components.registry.aliases import find
@@ -21,6 +22,7 @@ from flows.single import read_report
 from flows.stages import StageResult, bring_up_to_date, stale
 from flows.state import Place, make_state, user
 
+BASELINE = "baseline"  # in the evaluation's folder
 EXAMPLES = 8  # golden inputs of a version
 Say = Callable[[str], object]
 
@@ -52,6 +54,7 @@ def desk(place: Place, name: str, actor: str | None, say: Say) -> Iterator[Desk]
     """Opens store and ledger."""
     make_state(place)
     config = place.config()
+    threads.as_recorded(getattr(config, name))
     store = tracking.open_store(place.state, config.project)
     with open_ledger(place.ledger) as ledger:
         yield Desk(place, name, getattr(config, name), store, ledger, actor or user(), say)
@@ -101,9 +104,8 @@ def register_candidate(at: Desk, flow_run: str | None = None) -> int:
 
 
 def register_baseline(at: Desk) -> int:
-    """Trains the workload's cheap baseline and makes it a version like any other."""
-    folder = at.place.state / "baselines" / at.name
-    at.record.fit_baseline(at.section, at.place.prepared(at.name), folder)
+    """Makes the cheap baseline, which evaluate fitted and left beside its report, a version like any other."""
+    folder = at.place.evaluation(at.name) / BASELINE
     found = packaging.find_version(at.store, at.name, provenance.servable_digest(folder))
     run_id = None if found else _start(at, "train", f"{at.name} baseline", None)
     return _register(at, folder, found, run_id, {}, "the workload's cheap baseline")

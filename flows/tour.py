@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from components import threads
 from components.config_edit import edit
 from components.errors import EquipoiseError, Exit
 from components.files import sha256_file, write_json
@@ -107,7 +108,9 @@ def _fresh_project(place: Place) -> Place:
     shutil.rmtree(folder, ignore_errors=True)
     _copy_project(place.project, folder, ("params.yaml", "dvc.yaml", ".dvcignore"), ("components",))
     edit(folder / "params.yaml", WORKLOAD, [f"data.source=data/raw/{WORKLOAD}", *RECIPE])
-    return Place(folder, folder / ".equipoise")
+    place = Place(folder, folder / ".equipoise")
+    threads.as_recorded(getattr(place.config(), WORKLOAD))
+    return place
 
 
 def _copy_project(source: Path, target: Path, files: tuple[str, ...], folders: tuple[str, ...]) -> None:

@@ -6,7 +6,8 @@ import os
 import pytest
 
 from components import stage
-from components.workload import workload
+from components.workloads.tool_calling.baseline import fit_baseline
+from flows.registration import BASELINE
 from flows.state import Place
 from tests.flows.projects import COPY, PLAIN, ROOT, real_project
 
@@ -33,12 +34,12 @@ def plain(tmp_path):
 
 @pytest.fixture(scope="session")
 def fitted(tmp_path_factory):
-    """A project whose embedded data is prepared, with a fitted baseline in `fitted/`; nothing is registered in it."""
+    """A project whose embedded data is prepared, with the baseline that evaluate would fit; nothing is registered."""
     project = real_project(tmp_path_factory.mktemp("fitted") / "project")
     place = Place(project, project / ".equipoise")
     section = place.config().tool_calling
     with contextlib.chdir(project):
         stage.generate("tool_calling", section)
         stage.prepare("tool_calling", section)
-    workload("tool_calling").fit_baseline(section, place.prepared("tool_calling"), project / "fitted")
+    fit_baseline(section, place.prepared("tool_calling"), place.evaluation("tool_calling") / BASELINE)
     return place
