@@ -142,6 +142,9 @@ class TradingBaselineConfig(Section):
 class TradingEvaluation(EvaluationConfig):
     """`trials`: candidates that were tried to find the evaluated one, which the deflated Sharpe ratio takes off.
 
+    `trial_ratios`: daily Sharpe ratios of their timing on validation, as far as known, by whose variance it takes them
+    off; with fewer than two, the variance of ratios without skill.
+
     `parts`: stretches of days that the probability of backtest overfitting halves in every way. `cash`: the symbol
     whose return Sharpe ratios take off; null: nothing. `benchmarks`: name -> shares, to compare with. `momentum_days`:
     by whose return the momentum baseline chooses. `leakage_margin`: how far the accuracy may be above always the most
@@ -149,12 +152,19 @@ class TradingEvaluation(EvaluationConfig):
     """
 
     trials: Count
+    trial_ratios: tuple[Annotated[float, Field(allow_inf_nan=False)], ...]
     parts: Annotated[int, Field(ge=4, le=20, multiple_of=2)]
     cash: Symbol | None
     benchmarks: dict[str, dict[str, NonNegative]]
     momentum_days: Count
     leakage_margin: Annotated[float, Field(ge=0, lt=1)]
     baseline: TradingBaselineConfig
+
+    @model_validator(mode="after")
+    def _a_ratio_a_trial(self) -> TradingEvaluation:
+        if len(self.trial_ratios) > self.trials:
+            raise ValueError("trial_ratios must not be more than trials")
+        return self
 
 
 class TradingConfig(Section):

@@ -48,6 +48,8 @@ class Workload:
         health: rules that judge the curves of a training and raise alarms.
         rehearsals: (section, prepared) -> name -> (section, prepared folder) of trainings on earlier pasts, whose
             models evaluation finds in the checkpoint's folder `rehearsals/` by these names.
+        trial_ratio: (section, prepared, table of `score` of the validation split) -> the Sharpe ratio that evaluation
+            deflates by those of all trials of a campaign; None where nothing is deflated.
         facts: section -> what model.json says beyond the recipe; raises what would keep the model from being used.
         beside: (section, prepared) -> files beside the prepared data that a training reads, such as the manifest of a
             teacher's answers: their bytes are part of what the training is known by.
@@ -76,6 +78,7 @@ class Workload:
     optional: Sequence[str] = ()
     served: Sequence[str] = ()
     rehearsals: Callable[[Any, Path], Mapping[str, tuple[Any, Path]]] = lambda section, prepared: {}
+    trial_ratio: Callable[[Any, Path, pl.DataFrame], float] | None = None
     facts: Callable[[Any], Mapping[str, Any]] = lambda section: {}
     beside: Callable[[Any, Path], Sequence[Path]] = lambda section, prepared: ()
     teach: Callable[[Workload, Any, Path, str | None], str] | None = None

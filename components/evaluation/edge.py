@@ -27,6 +27,7 @@ from components.evaluation.time_bootstrap import block_length, stationary_bootst
 Floats = NDArray[np.float64]
 Verdict = Literal["edge", "no edge", "worse"]
 
+ROUNDING = 1e-12  # of the largest return
 MINIMUM_DAYS = 60  # a quarter of a year: below it no block bootstrap is worth its name
 OPENING = {"edge": "Edge shown", "no edge": "No edge shown", "worse": "Worse than standing still"}
 
@@ -37,6 +38,13 @@ class Track:
 
     returns: Floats
     still: Floats
+
+    @property
+    def timing(self) -> Floats:
+        """[T] what changing its mind earned; exactly 0 where only rounding tells the two apart."""
+        difference = self.returns - self.still
+        dust = ROUNDING * max(np.abs(self.returns).max(initial=0.0), np.abs(self.still).max(initial=0.0))
+        return np.where(np.abs(difference) > dust, difference, 0.0)
 
 
 @dataclass(frozen=True)
@@ -136,13 +144,13 @@ def _numbers(
     cash: Floats,
     settings: Settings,
 ) -> dict[str, float]:
-    timed = own.returns - own.still
+    timed = own.timing
     pair = np.column_stack([timed, own.returns - mixes[benchmark]])
     block = block_length(timed, settings.overlap)
     timing, over = stationary_bootstrap(pair, lambda rows: rows.mean(axis=0), block, settings.resamples, settings.seed)
     low, high = bca_interval(timing, settings.confidence)
     over_low, over_high = bca_interval(over, settings.confidence)
-    tried = np.column_stack([track.returns - track.still for track in tracks.values()])
+    tried = np.column_stack([track.timing for track in tracks.values()])
     everything = np.column_stack([*(t.returns for t in tracks.values()), *mixes.values()])
     ratios = [float(sharpe(returns - cash)) for returns in (own.returns, mixes[benchmark])]
     return {

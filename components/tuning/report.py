@@ -10,9 +10,10 @@ from components.files import write_json, write_text
 from components.tuning.campaign import Campaign
 from components.tuning.pareto import best, draw, front, importances
 from components.tuning.trial import Candidate
-from components.tuning.verdict import Compared, compare, sentence
+from components.tuning.verdict import SPLIT, Compared, compare, sentence
 from components.workload import Workload
 
+DIGITS = 6  # of a ratio
 PRUNED = 0  # candidates are not stopped early in this form of a campaign
 
 
@@ -48,11 +49,28 @@ def conclude(workload: Workload, section: Any, prepared: Path, campaign: Campaig
     }
     write_text(files["report"], "\n".join(table(campaign, document, compared)) + "\n")
     draw(campaign, chosen, files["picture"])
-    trials = getattr(section.evaluation, "trials", None)  # of workloads whose evidence counts what was tried
-    tried = None if trials is None else trials + len(done) - 1  # the default was counted before
+    tried = tried_by_now(workload, section, prepared, campaign)
     write_text(tuned, difference_text(workload.name, campaign, chosen, default, verdict, tried))
     write_json(campaign.folder / "result.json", document)
     return document
+
+
+def tried_by_now(workload: Workload, section: Any, prepared: Path, campaign: Campaign) -> tuple[int, list[float]]:
+    """How many candidates were tried, those of earlier campaigns included, and the ratios of all that are known.
+
+    Returns:
+        (0, []) for a workload whose evidence counts no trials.
+    """
+    if workload.trial_ratio is None:
+        return 0, []
+    settings, done, samples = section.evaluation, campaign.complete, list(workload.samples(prepared, SPLIT))
+    ratios = []
+    for each in done:
+        answers = workload.load(campaign.folder / str(each.number)).predict(samples)
+        ratios.append(round(workload.trial_ratio(section, prepared, workload.score(samples, answers)), DIGITS))
+    known = settings.trial_ratios
+    fresh = ratios[1:] if known else ratios  # the default was counted before
+    return settings.trials + len(done) - 1, [*known, *fresh]
 
 
 def _entry(each: Candidate) -> dict[str, Any]:
@@ -93,11 +111,11 @@ def difference_text(
     chosen: Candidate,
     default: Candidate,
     verdict: str,
-    trials: int | None = None,
+    tried: tuple[int, Sequence[float]] = (0, ()),
 ) -> str:
     """YAML of the values of params.yaml that the candidate changes and no others; `{}` when it is the default.
 
-    `trials`: how many candidates were tried by now, which the evaluation of the chosen one takes off; None: it takes
+    `tried`: how many candidates by now and their ratios, which the evaluation of the chosen one takes off; 0: it takes
     off nothing.
     """
     lines = [
@@ -117,8 +135,10 @@ def difference_text(
             owner, _, key = knob.key.partition(".")
             if owner == term:
                 lines.append(f"      {key}: {chosen.weights[knob.key]!r}  # default {knob.default:g}")
-    if trials is not None:
+    trials, ratios = tried
+    if trials:
         lines += ["  evaluation:", f"    trials: {trials}  # what the best of so many deflates its Sharpe ratio by"]
+        lines += [f"    trial_ratios: [{', '.join(f'{ratio:g}' for ratio in ratios)}]"]
     return "\n".join([*lines, ""])
 
 

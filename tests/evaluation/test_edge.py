@@ -77,6 +77,19 @@ def test_a_candidate_that_is_the_best_static_mix_shows_nothing() -> None:
     assert "deflated Sharpe undefined" in found.sentence
 
 
+def test_rounding_is_no_timing() -> None:
+    """A candidate that holds one mix differs from that mix by the last digits only: no Sharpe ratio in that."""
+    _, statics, cash = market(5, 0.0)
+    best = max(statics, key=lambda name: statics[name].mean())
+    for wobble in (2e-16, -2e-16):
+        own = Track(statics[best] * (1 + wobble), statics[best])
+        found = judge_edge("model", {"model": own}, statics, cash, SETTINGS)
+        assert (found.verdict, found.timing, found.low, found.high, found.deflated) == ("no edge", 0.0, 0.0, 0.0, None)
+        assert found.spa == 1.0
+    tiny = Track(statics[best] + 1e-9, statics[best])
+    assert tiny.timing == pytest.approx(1e-9)  # a hundred-thousandth of a basis point is still money
+
+
 def test_the_sentence_says_what_was_measured() -> None:
     found = judge_edge("model", *market(6, 0.0), replace(SETTINGS, trials=100))
     shape = (

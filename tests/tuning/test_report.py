@@ -17,6 +17,7 @@ from tests.flows.projects import ROOT
 from tests.tuning.test_pareto import campaign_of, candidate
 
 SPACE = (Knob("decision.weight", 0.25, 4.0, 1.0), Knob("q.weight", 1e-6, 1.0, 0.5), Knob("tool.weight", 0.2, 4.0, 1.0))
+TRIED = (16, (0.0125, -3e-06))
 SCORES = {"x/acc": 0.5, "y/acc": 0.25}
 
 
@@ -113,7 +114,7 @@ def test_a_workload_that_counts_trials_is_told_how_many_were_tried(project):
     campaign = type(campaign)(campaign.name, campaign.folder, "", space, campaign.objectives, campaign.candidates)
     default = Candidate(0, {"profit.weight": 1.0}, SCORES, {}, {}, 1, 2.0)
     texts = {
-        weight: difference_text("trading", campaign, chosen(**{"profit.weight": weight}), default, "better", 16)
+        weight: difference_text("trading", campaign, chosen(**{"profit.weight": weight}), default, "better", TRIED)
         for weight in (2.0, 1.0)
     }
     path = project / "trading.yaml"
@@ -121,4 +122,5 @@ def test_a_workload_that_counts_trials_is_told_how_many_were_tried(project):
     edit(project / "params.yaml", "trading", assignments_in(path))
     section = load_config(project / "params.yaml").trading
     assert (section.loss.profit.weight, section.evaluation.trials) == (2.0, 16)
+    assert section.evaluation.trial_ratios == (0.0125, -3e-06)
     assert "trials" not in texts[1.0]  # the default was not chosen for its score

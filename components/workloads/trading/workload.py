@@ -15,6 +15,7 @@ from components.workloads.trading import baseline, predict
 from components.workloads.trading.batches import batches
 from components.workloads.trading.data import generate, prepare, samples
 from components.workloads.trading.evaluate import evaluate
+from components.workloads.trading.judging import trial_ratio
 from components.workloads.trading.loss import HEALTH, TERMS
 from components.workloads.trading.metrics import score, validation_metrics
 from components.workloads.trading.model import TradeReasoningModule, build, rollout, supervision_steps
@@ -63,4 +64,5 @@ WORKLOAD = Workload(
     served=(SCALER, STRATEGIES),
     render=render,
     rehearsals=rehearsals,
+    trial_ratio=trial_ratio,
 )
