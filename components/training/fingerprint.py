@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from components.training.reach import ROOT, stage_sources
 RECIPE_PARTS = ("data", "model", "loss", "training")
 
 
-def fingerprint(name: str, section: Any, prepared: Path) -> str:
-    """Hex SHA-256 over the prepared data's manifest, the recipe's parameters, the training code and torch's version.
+def fingerprint(name: str, section: Any, prepared: Path, beside: Sequence[Path] = ()) -> str:
+    """Hex SHA-256 over the prepared data's manifest, the recipe's parameters, the training code and torch's version,
+    and over the files `beside` the prepared data that the training reads.
 
     Which device or how many ranks compute is no part of it: `numerics` tells those apart where they matter.
 
@@ -37,6 +39,7 @@ def fingerprint(name: str, section: Any, prepared: Path) -> str:
             "recipe": recipe(section),
             "code": code_digest(name),
             "torch": torch.__version__,
+            **({"beside": [sha256_file(path) for path in beside]} if beside else {}),
         }
     )
 

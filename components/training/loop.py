@@ -76,7 +76,7 @@ def train(
         stop_requests() as stop_asked,
     ):
         check_divisible(settings.accumulate, ranks)
-        digest = fingerprint(workload.name, section, prepared)
+        digest = fingerprint(workload.name, section, prepared, workload.beside(section, prepared))
         summary = finished_summary(folder, digest)
         if summary is not None:
             _tidy(folder, ranks)
