@@ -5,6 +5,7 @@ Fetching resumes where it stopped, compares every byte's digest, and never repla
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import os
 import urllib.error
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from components.data.archives import members
 from components.data.source_digests import DIGESTS
 from components.errors import EquipoiseError, Exit, bad_data, missing
-from components.files import CHUNK, sha256_file, sync_folder
+from components.files import CHUNK, sha256_file, sha256_json, sync_folder
 
 TIMEOUT_S = 60
 MAX_BYTES = 1024 * 1024 * 1024  # of a file whose size the catalogue does not know
@@ -24,11 +26,16 @@ MAX_BYTES = 1024 * 1024 * 1024  # of a file whose size the catalogue does not kn
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file: its path in the data set, its digest, its size in bytes (0 when unknown)."""
+    """One file: its path in the data set, its digest, its size in bytes (0 when unknown).
+
+    `java`: the digest is that of the names and contents of the Java files in an archive, as `java_digest` computes it:
+    an archive that a server packs anew has other bytes and the same contents.
+    """
 
     path: str
     sha256: str
     size: int
+    java: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,30 @@ def _github(
         url=f"https://raw.githubusercontent.com/{repository}/{{commit}}/{folder}{{path}}",
         files=tuple(SourceFile(path, digest, int(size)) for digest, size, path in rows),
     )
+
+
+def _java(repository: str, commit: str, sha256: str, licence: str = "Apache-2.0") -> Source:
+    name = repository.split("/")[1]
+    return Source(
+        name=name,
+        title=f"{name}: Java sources with unit tests (folder of such archives: assertions.data.source)",
+        workload="assertions",
+        licence=licence,
+        repository=f"https://github.com/{repository}",
+        commit=commit,
+        url=f"https://codeload.github.com/{repository}/tar.gz/{{commit}}",
+        files=(SourceFile(f"{name}.tar.gz", sha256, 0, java=True),),
+    )
+
+
+def java_digest(archive: Path) -> str:
+    """SHA-256 over names (without the archive's top folder) and digests of the Java files of an archive, sorted.
+
+    Raises:
+        EquipoiseError: E_ARCHIVE (65) for a damaged or hostile archive.
+    """
+    found = members(archive, lambda name: name.endswith(".java"))
+    return sha256_json(sorted([name.split("/", 1)[-1], hashlib.sha256(raw).hexdigest()] for name, raw in found))
 
 
 _CATALOGUE = (
@@ -148,6 +179,72 @@ _CATALOGUE = (
         "src/skfolio/datasets/data/",
         "trading",
     ),
+    _java(
+        "apache/commons-lang",
+        "d15939ef46f0bd4144994df8be95cf5a7f91eb52",
+        "3fb818516a055f39c3fde3306dd826ec616e7bbc56604fe4e9c9b94283ba7353",
+    ),
+    _java(
+        "apache/commons-text",
+        "5a23e10056646febd4d43527a8c5b930ea540c78",
+        "b2a74d0ecbb93eb4fec51b4e5b84abde52f1199a8485219dc02f7c374b598501",
+    ),
+    _java(
+        "apache/commons-collections",
+        "cf36204c913a268681f9e7786f48383d6a464ed4",
+        "97393a680d0da567cffd7b031057a305b99c8c9a9e3e8ab6f8ab76978d9fb8ef",
+    ),
+    _java(
+        "apache/commons-math",
+        "d9fd8324cb346f55d197f90442a6e1eedeff11a0",
+        "e1d9406b0961623bf85f8e2c34c4044cf4603166743d6aad633cb202e4c71d17",
+    ),
+    _java(
+        "apache/commons-numbers",
+        "da227b0534b990451409f81d6ac15990c0915ffb",
+        "81bbada806086a97ed5232b520849f065f5405355b2c570ddbb056917d03b20d",
+    ),
+    _java(
+        "apache/commons-rng",
+        "af5a5a52078c1e8d707f7b5b9deb94d9f37dac46",
+        "fc627a9515f8677677846a064eee1854b09de39e313bd30ad50f94751d5df2bb",
+    ),
+    _java(
+        "dromara/hutool",
+        "2959e8351b805d1c667323d204334c028fe26589",
+        "f9e1e5affd43c3470e68f6628cd18a9736102e5464ce652ab1507238fa8944a3",
+        "MulanPSL-2.0",
+    ),
+    _java(
+        "apache/commons-io",
+        "d83aeb6f4774aee75d857b29fb6cd89132c9a91b",
+        "9debbb168b881f2eeb7550d67ca54e2295a850c3e73548f2f29ed7be63b4e0a4",
+    ),
+    _java(
+        "apache/commons-jexl",
+        "bcd5079648a31d0b40153591d5cbca891484f74c",
+        "4ab74bc536799e2130a92b4de3216e821452332e1812d76b910101092bbd374e",
+    ),
+    _java(
+        "apache/commons-compress",
+        "6862beae76a90e09e182f975a538ea9b2723e2b9",
+        "13947ee21edb455ba0b15725ddc5c3ec56b924fed76e7fbb3ebfbfdba9f04cf2",
+    ),
+    _java(
+        "apache/commons-validator",
+        "4dc42506f0714ebb74705347eb15c8cc79d26bb1",
+        "7dc6f4d3748b019f8e529099a431744236482f31a83012f9b395b7f59d746730",
+    ),
+    _java(
+        "apache/commons-beanutils",
+        "d8c622f37a311a368be58d1efeef19a208acfcc8",
+        "a15ba7e6d11a2b5ebc8700051e94e42be350575cf5e1c424825f44aa23ddf24f",
+    ),
+    _java(
+        "apache/commons-bcel",
+        "8cc1024e515331d40c73cbdd65d1e0082cdee614",
+        "0f4d8c58e560fbf0918d6258b062607eca0964965c2b846f5c30aaef34f36d3b",
+    ),
 )
 
 
@@ -181,11 +278,15 @@ def verify(name: str | Source, folder: Path) -> list[Path]:
     return [_verify_file(folder / file.path, file) for file in known.files]
 
 
+def _digest(path: Path, file: SourceFile) -> str:
+    return java_digest(path) if file.java else sha256_file(path)
+
+
 def _verify_file(path: Path, file: SourceFile) -> Path:
     if not path.is_file():
         hint = "Fetch the data set again; what is there already is kept"
         raise missing(str(path), "must be a file of the data set", got="nothing there", hint=hint)
-    digest = sha256_file(path)
+    digest = _digest(path, file)
     if digest != file.sha256:
         raise _changed(str(path), file, digest, "Move the file away and fetch it again")
     return path
@@ -224,7 +325,7 @@ def _download(url: str, path: Path, file: SourceFile) -> None:
                     out.write(block)
             out.flush()
             os.fsync(out.fileno())
-        digest = sha256_file(part)
+        digest = _digest(part, file)
         if digest != file.sha256:
             part.unlink()
             raise _changed(url, file, digest, "The original has changed; do not use it, report it instead")

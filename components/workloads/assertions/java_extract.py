@@ -119,7 +119,7 @@ def _rows_of(
             "assertion": text,
         }
         try:
-            yield labelled(row, f"{project.folder / path}:{statement.start_point[0] + 1}")
+            yield labelled(row, f"{project.place / path}:{statement.start_point[0] + 1}")
         except EquipoiseError:
             counts["assertions that are no whole Java"] += 1
 

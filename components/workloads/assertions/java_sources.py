@@ -1,8 +1,9 @@
-"""Folders of Java sources: which files there are, which project each belongs to, and the methods of every class."""
+"""Java sources as folders or archives, one a project: which files there are, and the methods of every class."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from tree_sitter import Node, Tree
 
+from components.data.archives import is_archive, members
 from components.errors import missing
 from components.workloads.assertions.java_syntax import parser
 
@@ -57,56 +59,63 @@ class Declared:
 
 @dataclass
 class Project:
-    """A folder of Java sources.
+    """The Java sources of one project, a folder or an archive.
 
     Attributes:
-        name: of the folder; licence: as its LICENSE file says, "" where that is unknown.
+        name: of the folder or archive; place: where it lies.
+        licence: as its LICENSE file says, "" where that is unknown.
         files: relative names of its Java files, sorted.
+        contents: of the files, when they came from an archive; None: they are read from the folder.
         classes: simple name -> classes outside of tests, by path.
         skipped: why files were left out, and how many.
     """
 
     name: str
-    folder: Path
+    place: Path
     licence: str
     files: tuple[str, ...]
+    contents: dict[str, bytes] | None = None
     classes: dict[str, list[Declared]] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
 
     def bytes_of(self, path: str) -> bytes:
-        """The contents of one of its files.
+        """The contents of one of its files, of one that is too large no more than shows that.
 
         Raises:
             EquipoiseError: E_MISSING (66) when it cannot be read.
         """
+        if self.contents is not None:
+            return self.contents[path]
         try:
-            return (self.folder / path).read_bytes()
+            with (self.place / path).open("rb") as handle:
+                return handle.read(FILE_BYTES + 1)
         except OSError as error:
             got = error.strerror or str(error)
             hint = "Grant read permission, or remove the file"
-            raise missing(str(self.folder / path), "must be a readable file", got=got, hint=hint) from error
+            raise missing(str(self.place / path), "must be a readable file", got=got, hint=hint) from error
 
 
 def has_sources(source: Path) -> bool:
-    """Whether `source` is a folder with a Java file somewhere below a sub-folder."""
-    return source.is_dir() and any(_java_files(folder) for folder in _folders(source))
+    """Whether `source` is a folder with an archive, or with a Java file somewhere below a sub-folder."""
+    return any(is_archive(place) or _java_files(place) for place in _places(source))
 
 
 def projects(source: Path) -> Iterator[Project]:
-    """The projects below a folder, one a sub-folder, by name; those without Java files are left out.
+    """The projects below a folder, one a sub-folder or archive, by name; those without Java files are left out.
 
     Raises:
-        EquipoiseError: E_MISSING (66) without any.
+        EquipoiseError: E_MISSING (66) without any, E_ARCHIVE (65) for a damaged or hostile archive.
     """
     found = False
-    for folder in _folders(source):
-        if files := _java_files(folder):
+    for place in _places(source):
+        project = _unpacked(place) if is_archive(place) else _opened(place)
+        if project.files:
             found = True
-            yield Project(folder.name, folder, _licence(folder), tuple(files))
+            yield project
     if not found:
         raise missing(
             str(source),
-            "must be a folder of projects with Java files, one a sub-folder",
+            "must be a folder of projects with Java files, one a sub-folder or archive",
             got="nothing there" if not source.exists() else "no Java file",
             hint="Put each project into a folder of its own and name the folder above them",
         )
@@ -120,10 +129,10 @@ def is_test_file(path: str) -> bool:
 
 def parsed(project: Project, path: str) -> tuple[bytes, Tree] | None:
     """The file's bytes and syntax tree, or None (counted in `skipped`) when it is not Java text that parses."""
-    if (project.folder / path).stat().st_size > FILE_BYTES:
+    raw = project.bytes_of(path)
+    if len(raw) > FILE_BYTES:
         project.skipped["files that are too large"] += 1
         return None
-    raw = project.bytes_of(path)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -159,14 +168,14 @@ def class_nodes(root: Node) -> Iterator[Node]:
     waiting = [root]
     while waiting:
         node = waiting.pop()
-        for member in reversed(members(node)):
+        for member in reversed(declarations(node)):
             if member.type in CLASSES:
                 waiting.append(member)
         if node.type in CLASSES:
             yield node
 
 
-def members(node: Node) -> list[Node]:
+def declarations(node: Node) -> list[Node]:
     """What is declared in a file or in the body of a class."""
     body = node.child_by_field_name("body") if node.type in CLASSES else node
     if body is None:
@@ -194,7 +203,7 @@ def simple_type(text: str) -> str:
 
 def _declared(node: Node, path: str) -> Declared:
     methods: dict[str, list[Method]] = {}
-    for member in members(node):
+    for member in declarations(node):
         if member.type in METHODS and member.child_by_field_name("body") is not None:
             method = _method(member)
             methods.setdefault(method.name, []).append(method)
@@ -215,10 +224,34 @@ def _method(node: Node) -> Method:
     return Method(text_of(node.child_by_field_name("name")), tuple(types), varargs, node.start_byte, node.end_byte)
 
 
-def _folders(source: Path) -> list[Path]:
+def _places(source: Path) -> list[Path]:
+    """Sub-folders and archives by name of project; links and hidden ones are not looked into."""
     if not source.is_dir():
         return []
-    return sorted(path for path in source.iterdir() if path.is_dir() and not path.is_symlink() and path.name[0] != ".")
+    found = [path for path in source.iterdir() if not path.is_symlink() and path.name[0] != "."]
+    return sorted((path for path in found if path.is_dir() or (path.is_file() and is_archive(path))), key=_project_name)
+
+
+def _project_name(place: Path) -> str:
+    name = place.name
+    for ending in (".tar.gz", ".tgz", ".tar", ".zip"):
+        if is_archive(place) and name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
+
+
+def _opened(folder: Path) -> Project:
+    return Project(_project_name(folder), folder, _licence(_licence_texts(folder)), tuple(_java_files(folder)))
+
+
+def _unpacked(archive: Path) -> Project:
+    """Everything in one folder of the archive, as such archives have it, or without one."""
+    read = dict(members(archive, lambda name: name.endswith(".java") or bool(_LICENCE_FILE.search(name))))
+    top = os.path.commonpath(list(read)) if len(read) > 1 else ""
+    cut = len(top.split("/", 1)[0]) + 1 if top else 0
+    contents = {name[cut:]: raw[: FILE_BYTES + 1] for name, raw in read.items() if name.endswith(".java")}
+    texts = [raw for name, raw in sorted(read.items()) if not name.endswith(".java")]
+    return Project(_project_name(archive), archive, _licence(texts), tuple(sorted(contents)), contents)
 
 
 def _java_files(folder: Path) -> list[str]:
@@ -228,14 +261,20 @@ def _java_files(folder: Path) -> list[str]:
         folders[:] = sorted(name for name in folders if name[0] != ".")
         for name in names:
             path = Path(place, name)
-            if name.endswith(".java") and not path.is_symlink():
+            if name.endswith(".java") and path.is_file() and not path.is_symlink():
                 found.append(path.relative_to(folder).as_posix())
     return sorted(found)
 
 
-def _licence(folder: Path) -> str:
-    for path in sorted(folder.glob("LICEN[CS]E*")):
-        if path.is_file():
-            text = path.read_bytes()[:4000].decode("utf-8", "replace")
-            return next((name for mark, name in LICENCES if mark in text), "")
+_LICENCE_FILE = re.compile(r"^([^/]+/)?LICEN[CS]E[^/]*$")
+
+
+def _licence_texts(folder: Path) -> list[bytes]:
+    return [path.read_bytes()[:4000] for path in sorted(folder.glob("LICEN[CS]E*")) if path.is_file()]
+
+
+def _licence(texts: list[bytes]) -> str:
+    for raw in texts:
+        text = raw[:4000].decode("utf-8", "replace")
+        return next((name for mark, name in LICENCES if mark in text), "")
     return ""

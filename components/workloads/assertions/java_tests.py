@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from components.workloads.assertions.java_sources import class_nodes, members, text_of
+from components.workloads.assertions.java_sources import class_nodes, declarations, text_of
 from components.workloads.assertions.pairs import ASSERT_TYPES, QUALIFIERS
 
 
@@ -31,7 +31,7 @@ def tests_of(root: Node) -> Iterator[Test]:
         if node.type != "class_declaration" and node.type != "record_declaration":
             continue
         name = text_of(node.child_by_field_name("name"))
-        declared = [member for member in members(node) if member.type == "method_declaration"]
+        declared = [member for member in declarations(node) if member.type == "method_declaration"]
         own = frozenset(text_of(method.child_by_field_name("name")) for method in declared)
         for method in declared:
             if _is_test(method, node):

@@ -7,8 +7,9 @@ too. `>` always stands alone, because only a parser knows whether `>>` is a shif
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 _LEXEMES = (
     ("skip", r"\s+|//[^\n\r]*|/\*[\s\S]*?\*/"),
@@ -23,6 +24,8 @@ _LEXEMES = (
     ("other", r"[\s\S]"),
 )
 _LEXER = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _LEXEMES))
+_TOKEN = re.compile(f"(?:{_LEXEMES[0][1]})|({'|'.join(pattern for _, pattern in _LEXEMES[1:])})")
+_KEPT = 4000  # characters of the longest texts that are remembered: the same ones are asked for again and again
 
 OPENING = {"(": ")", "[": "]", "{": "}"}
 CLOSING = frozenset(OPENING.values())
@@ -37,9 +40,16 @@ _SIGNS = frozenset(["+", "-"])
 _STEPS = frozenset(["++", "--"])
 
 
-def tokens(text: str) -> list[str]:
+def tokens(text: str) -> tuple[str, ...]:
     """The Java tokens of a text without comments; a literal, also a text block, is one token."""
-    return [found.group() for found in _LEXER.finditer(text) if found.lastgroup != "skip"]
+    return _remembered(text) if len(text) <= _KEPT else _lexed(text)
+
+
+def _lexed(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, _TOKEN.findall(text)))
+
+
+_remembered = lru_cache(maxsize=2048)(_lexed)
 
 
 def is_word(token: str) -> bool:
@@ -77,7 +87,13 @@ def defect(text: str) -> str | None:
 
 def compact(text: str) -> str:
     """The tokens with blanks only where two of them would become another token: what is encoded."""
-    return _joined(tokens(text), _must_part)
+    found = tokens(text)
+    pieces = list(found[:1])
+    for left, right in pairwise(found):
+        if _must_part(left, right):
+            pieces.append(" ")
+        pieces.append(right)
+    return "".join(pieces)
 
 
 def canonical(text: str) -> str:
@@ -95,23 +111,16 @@ def canonical(text: str) -> str:
     return "".join(pieces)
 
 
-def _joined(found: Sequence[str], apart: Callable[[str, str], bool]) -> str:
-    pieces = [token if i == 0 or not apart(found[i - 1], token) else f" {token}" for i, token in enumerate(found)]
-    return "".join(pieces)
-
-
 def _must_part(left: str, right: str) -> bool:
     """Whether two tokens written without a blank would be read as something else."""
-    if _wordlike(left[-1]) and _wordlike(right[0]):
-        return True
-    if left[0] in "([{)]},;@" or right[0] in "([{)]},;@" or is_word(left) or is_word(right):
-        return left[0].isdigit() and right[0] == "."
+    if len(left) + len(right) > 40:
+        return _wordlike(left[-1]) and _wordlike(right[0])  # one is a long literal or a long name
     return _merge(left, right)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 16)
 def _merge(left: str, right: str) -> bool:
-    return tokens(left + right) != [left, right]
+    return _lexed(left + right) != (left, right)
 
 
 def _wordlike(character: str) -> bool:

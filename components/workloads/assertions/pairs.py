@@ -105,7 +105,7 @@ def copyable(assertion: str, *inputs: str) -> bool:
     return all(token in known for token in tokens(assertion))
 
 
-def _assertion_in(statement: list[str]) -> str | None:
+def _assertion_in(statement: tuple[str, ...]) -> str | None:
     if len(statement) > 3 and statement[0] in QUALIFIERS and statement[1] == ".":
         statement = statement[2:]
     if len(statement) < 4 or not _is_assert(statement[0]) or statement[1] != "(" or statement[-1] != ";":

@@ -68,5 +68,5 @@ def _name(pair: Pair) -> list[str]:
     return [word.lower() for word in WORD.findall(pair.test_name)]
 
 
-def _grams(found: list[str]) -> list[str]:
+def _grams(found: tuple[str, ...]) -> list[str]:
     return [*found, *(f"{left} {right}" for left, right in pairwise(found))]
