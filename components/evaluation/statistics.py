@@ -11,7 +11,7 @@ gives the same draws, whatever the chunk size.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,6 +38,16 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+    def document(self) -> dict[str, float | None]:
+        """As a JSON object; an end that no draw defines is null."""
+        low, high = (end if math.isfinite(end) else None for end in (self.low, self.high))
+        return {"value": self.value, "low": low, "high": high}
+
+
+def documents(found: Mapping[str, Interval]) -> dict[str, dict[str, float | None]]:
+    """Intervals by name as JSON objects."""
+    return {name: each.document() for name, each in found.items()}
 
 
 @dataclass(frozen=True)

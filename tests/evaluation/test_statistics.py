@@ -17,6 +17,7 @@ from components.errors import EquipoiseError
 from components.evaluation import statistics
 from components.evaluation.statistics import (
     Bootstrap,
+    Interval,
     acceleration,
     bca_interval,
     bca_level,
@@ -25,6 +26,7 @@ from components.evaluation.statistics import (
     calibration_error,
     cluster_sums,
     clusters_needed,
+    documents,
     holm,
     interval,
     macro_f1,
@@ -348,3 +350,11 @@ def test_rare_labels_leave_undefined_draws_out() -> None:
     assert 0 < len(found.bootstrap.draws) < 500
     assert set(found.bootstrap.draws) == {1.0}
     assert found.bootstrap.clusters == 2
+
+
+def test_an_end_that_no_draw_defines_is_null():
+    found = {"a": Interval(0.5, 0.25, 0.75), "b": Interval(0.5, math.nan, math.nan)}
+    assert documents(found) == {
+        "a": {"value": 0.5, "low": 0.25, "high": 0.75},
+        "b": {"value": 0.5, "low": None, "high": None},
+    }

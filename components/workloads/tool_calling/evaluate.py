@@ -15,7 +15,7 @@ from components.errors import bad_data
 from components.evaluation.calibration import draw_reliability, reliability
 from components.evaluation.predictions import check_rows, write_predictions
 from components.evaluation.slices import slice_rows
-from components.evaluation.statistics import Interval
+from components.evaluation.statistics import Interval, documents
 from components.files import write_json, write_text
 from components.workload import Predictor
 from components.workloads.tool_calling import baseline as baselines
@@ -108,9 +108,9 @@ def _write(frames: Mapping[str, pl.DataFrame], settings: EvaluationConfig, folde
             "conversations": frames["model"]["conversation"].n_unique(),
             "confidence": settings.confidence,
             "resamples": settings.resamples,
-            "metrics": _named(found["model"]),
-            "baselines": {name: _named(found[name]) for name in ("majority", "linear")},
-            "model_minus_linear": _named(against),
+            "metrics": documents(found["model"]),
+            "baselines": {name: documents(found[name]) for name in ("majority", "linear")},
+            "model_minus_linear": documents(against),
             "calibration": {name: table.to_dicts() for name, table in tables.items()},
         },
     )
@@ -132,14 +132,6 @@ def _slices(frames: Mapping[str, pl.DataFrame], settings: EvaluationConfig) -> l
         for name in ("model", "linear")
     )
     return [{**row, "linear": other["metrics"]} for row, other in zip(of_model, of_linear, strict=True)]
-
-
-def _named(found: Mapping[str, Interval]) -> dict[str, dict[str, float | None]]:
-    """Intervals as JSON objects; an end that no draw defines is null."""
-    return {
-        metric: {"value": value, "low": low if low == low else None, "high": high if high == high else None}
-        for metric, (value, low, high) in found.items()
-    }
 
 
 def render(

@@ -20,7 +20,7 @@ from components.evaluation.edge import Evidence
 from components.evaluation.performance import annual_return, drawdown, figures, sharpe, sortino
 from components.evaluation.predictions import check_rows, write_predictions
 from components.evaluation.slices import slice_rows
-from components.evaluation.statistics import Interval, bca_interval
+from components.evaluation.statistics import Interval, bca_interval, documents
 from components.evaluation.time_bootstrap import block_length, stationary_bootstrap
 from components.files import write_json, write_text
 from components.workload import Predictor
@@ -241,11 +241,11 @@ def _write(found: Findings, frames: Mapping[str, pl.DataFrame], section: Trading
             "last": str(found.dates[-1]),
             "confidence": settings.confidence,
             "resamples": settings.resamples,
-            "metrics": _named(found.metrics["model"]),
-            "baselines": {name: _named(of) for name, of in found.metrics.items() if name != "model"},
-            "model_minus_static": _named(found.against),
+            "metrics": documents(found.metrics["model"]),
+            "baselines": {name: documents(of) for name, of in found.metrics.items() if name != "model"},
+            "model_minus_static": documents(found.against),
             "accounts": found.figures,
-            "account_intervals": _named(found.intervals),
+            "account_intervals": documents(found.intervals),
             "walk_forward": found.walk.rows,
             "walk_forward_evidence": found.walk.evidence and found.walk.evidence.document(),
             "never_best": found.never_best,
@@ -271,14 +271,3 @@ def _write(found: Findings, frames: Mapping[str, pl.DataFrame], section: Trading
     }
     draw_reliability(folder / "reliability.png", tables, "probability of the chosen strategy")
     return result
-
-
-def _named(found: Mapping[str, Interval]) -> dict[str, dict[str, float | None]]:
-    """Intervals as JSON objects; an end that no draw defines is null."""
-    return {
-        name: {
-            "value": each.value,
-            **{end: v if math.isfinite(v) else None for end, v in zip(("low", "high"), each[1:], strict=True)},
-        }
-        for name, each in found.items()
-    }
