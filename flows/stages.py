@@ -22,10 +22,10 @@ from components.files import write_text
 from components.registry.curves import read_alarms
 from flows.state import Place
 
-STAGES = ("prepare", "train", "evaluate")
+STAGES = ("prepare", "teacher", "train", "evaluate")
 EMBEDDED = "data/raw"
 GRACE_SECONDS = 30  # a stopped training saves its state first
-ERROR_LINE = re.compile(r"^E_([A-Z_]+) (.*?): (.*?), got (.*)\. ([^.].*?)\.?$")
+ERROR_LINE = re.compile(r"^E_([A-Z][A-Z0-9_]*) (.*?): (.*?), got (.*)\. ([^.].*?)\.?$")
 EXITED = re.compile(r"exited with (-?\d+)")
 
 Say = Callable[[str], object]
@@ -53,10 +53,12 @@ class StageKilled(EquipoiseError):
 
 
 def needed(place: Place, workload: str) -> tuple[str, ...]:
-    """The stages this workload's configuration uses, in order: `generate` only for the embedded data."""
-    source = getattr(place.config(), workload).data.source
-    embedded = os.path.normpath(source) == f"{EMBEDDED}/{workload}"
-    return (("generate",) if embedded else ()) + STAGES
+    """The stages this workload's configuration uses, in order: `generate` only for the embedded data, `teacher` only
+    where one is configured."""
+    section = getattr(place.config(), workload)
+    embedded = os.path.normpath(section.data.source) == f"{EMBEDDED}/{workload}"
+    taught = hasattr(section, "teacher")
+    return (("generate",) if embedded else ()) + tuple(s for s in STAGES if taught or s != "teacher")
 
 
 def stale(place: Place, workload: str, stages: Sequence[str]) -> list[str]:

@@ -52,6 +52,7 @@ def test_the_shell_and_the_flow_leave_the_same_bytes(plain, tmp_path_factory):
         ("E_DATA raw.txt line 3: must be text, got 7. Write text.", 65, "E_DATA", 65),
         ("E_CONFIG params.yaml: a.b: must be above 0, got -1. Give a value of that kind.", 78, "E_CONFIG", 78),
         ("E_WRITE /x: must be writable, got No space left on device. Free space.", 74, "E_WRITE", 74),
+        ("E_GLINER2 /x: must answer, got no. Put it there.", 65, "E_GLINER2", 65),
         ("nothing that we know", 1, "E_DVC", 78),
     ],
 )

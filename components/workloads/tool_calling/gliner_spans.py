@@ -11,6 +11,7 @@ import importlib
 import importlib.metadata
 import json
 import os
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ KEPT_ANSWERS = 1 << 14  # validation asks the same after every epoch
 SEPARATOR = "\n"
 MARKERS = str.maketrans("[]", "()")  # GLiNER2 takes a label like [E] for one of its own marks and fails
 
+Labels = tuple[tuple[str, str], ...]  # (label, description)
 Answers = tuple[tuple[str, tuple[tuple[int, int, float], ...]], ...]
 
 
@@ -170,7 +172,20 @@ def _loaded(folder: str, digests: tuple[tuple[str, str], ...]) -> GlinerSpans:
         raise _refused(Path(folder), "must load as a GLiNER2 extractor", what, "Copy the weights again") from error
     finally:
         logging.set_verbosity(verbosity)
-    return GlinerSpans(extractor.eval(), folder)
+    return GlinerSpans(extractor.eval(), folder, _within(extractor, Path(folder)))
+
+
+def _within(extractor: Any, folder: Path) -> Callable[[str, Labels], bool]:
+    """Whether a text with its labels is as short as the extractor's encoder takes; beyond that it fails or guesses."""
+    longest = _description(folder / "encoder_config/config.json").get("max_position_embeddings")
+
+    def fits(text: str, labels: Labels) -> bool:
+        if not isinstance(longest, int):
+            return True
+        schema = extractor.create_schema().entities(dict(labels))
+        return len(extractor.processor.transform_record(text, schema).input_ids) <= longest
+
+    return fits
 
 
 class GlinerSpans:
@@ -179,11 +194,15 @@ class GlinerSpans:
     Args:
         extractor: see `Extractor`.
         place: the folder it came from, for errors.
+        fits: whether it can read a text with its labels at once.
     """
 
-    def __init__(self, extractor: Extractor, place: str) -> None:
+    def __init__(
+        self, extractor: Extractor, place: str, fits: Callable[[str, Labels], bool] = lambda text, labels: True
+    ) -> None:
         self._extractor = extractor
         self._place = place
+        self._fits = functools.lru_cache(maxsize=KEPT_ANSWERS)(fits)
         self._answers = functools.lru_cache(maxsize=KEPT_ANSWERS)(self._ask)
 
     def values(
@@ -211,23 +230,33 @@ class GlinerSpans:
         """The latest mention of each wanted name -> description in the parts; names without one are left out."""
         if not parts or not wanted:
             return {}
-        text = SEPARATOR.join(sample.history[p.turn].content[p.start : p.end] for p in parts)
         labels: dict[str, str] = {}
         for name in sorted(wanted):
             label = name.translate(MARKERS)
             while label in labels:
                 label += "'"
             labels[label] = name
+        asked = tuple((label, wanted[name]) for label, name in labels.items())
         found: dict[str, FoundSpan] = {}
-        for label, mentions in self._answers(text, tuple((label, wanted[name]) for label, name in labels.items())):
-            for start, end, confidence in sorted(mentions, key=lambda m: (m[0], m[2]), reverse=True):
-                span = in_message(sample, parts, start, end, confidence)
-                if span is not None:
-                    found[labels[label]] = span
-                    break
+        for passage in reversed(self._passages(sample, parts, asked)):
+            for label, mentions in self._answers(joined(sample, passage), asked):
+                for start, end, confidence in sorted(mentions, key=lambda m: (m[0], m[2]), reverse=True):
+                    span = in_message(sample, passage, start, end, confidence)
+                    if span is not None:
+                        found.setdefault(labels[label], span)
+                        break
         return found
 
-    def _ask(self, text: str, labels: tuple[tuple[str, str], ...]) -> Answers:
+    def _passages(self, sample: Sample, parts: Sequence[Part], asked: Labels) -> list[list[Part]]:
+        """The parts in their order, divided until the extractor can read each passage; labels that are too long for it
+        by themselves are left to its own error."""
+        passage = placed(parts)
+        if self._fits(joined(sample, passage), asked) or not self._fits("", asked):
+            return [passage]
+        halves = halved(sample, passage)
+        return [each for half in halves for each in self._passages(sample, half, asked)] if halves else [passage]
+
+    def _ask(self, text: str, labels: Labels) -> Answers:
         try:
             answer = self._extractor.extract_entities(text, dict(labels), include_confidence=True, include_spans=True)
             entities = answer.get("entities", {})
@@ -248,15 +277,40 @@ def seen_parts(rows: Rows, index: int, sample: Sample) -> list[Part]:
     turns, starts, ends = (np.asarray(part[tokens]) for part in (rows.turns, rows.starts, rows.ends))
     text = ends > starts  # not BOS or EOM
     parts: list[Part] = []
-    at = 0
     for turn in np.unique(turns[text]).tolist():
         here = text & (turns == turn)
         message = turn + int(rows.row_first[row])
         if sample.history[message].role in (USER, ASSISTANT):
-            start, end = int(starts[here].min()), int(ends[here].max())
-            parts.append(Part(message, start, end, at))
-            at += end - start + len(SEPARATOR)
-    return parts
+            parts.append(Part(message, int(starts[here].min()), int(ends[here].max()), 0))
+    return placed(parts)
+
+
+def placed(parts: Sequence[Part]) -> list[Part]:
+    """The parts as they stand in a text of their own, one after the other."""
+    found: list[Part] = []
+    at = 0
+    for part in parts:
+        found.append(part._replace(at=at))
+        at += part.end - part.start + len(SEPARATOR)
+    return found
+
+
+def joined(sample: Sample, parts: Sequence[Part]) -> str:
+    """The text in which they stand like that."""
+    return SEPARATOR.join(sample.history[p.turn].content[p.start : p.end] for p in parts)
+
+
+def halved(sample: Sample, parts: Sequence[Part]) -> tuple[list[Part], list[Part]] | None:
+    """Two halves of the messages; of a single one, two halves of its words; None where there is nothing to divide."""
+    if len(parts) > 1:
+        middle = len(parts) // 2
+        return list(parts[:middle]), list(parts[middle:])
+    (part,) = parts
+    words = list(re.finditer(r"\S+", sample.history[part.turn].content[part.start : part.end]))
+    if len(words) < 2:
+        return None
+    middle = part.start + words[len(words) // 2].start()
+    return [part._replace(end=middle)], [part._replace(start=middle)]
 
 
 def in_message(sample: Sample, parts: Sequence[Part], start: int, end: int, confidence: float) -> FoundSpan | None:

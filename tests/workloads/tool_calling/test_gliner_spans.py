@@ -106,6 +106,23 @@ def test_a_span_over_two_messages_is_none_and_an_earlier_mention_stands(tokenize
     assert found.arguments["seats"].text == "Nice"  # without the full stop that nobody wrote
 
 
+def test_a_text_too_long_for_the_extractor_is_read_in_passages_and_the_latest_mention_still_stands(tokenizer):
+    stand_in = StandIn(city=("Lyon", "Nice"), seats=("table",), genre=("Lyon",))
+    four_words = lambda text, labels: len(text.split()) <= 4  # noqa: E731
+    (found,) = predictor(tokenizer, GlinerSpans(stand_in, "stand-in", four_words)).predict([SAMPLE])
+    (whole,) = predictor(tokenizer, GlinerSpans(stand_in, "stand-in")).predict([SAMPLE])
+    assert (found.arguments, found.slots) == (whole.arguments, whole.slots)
+    long = Sample("b/1", "b", (TOOL,), (Message(USER, "Lyon then Nice or Lyon or else Nice. table for one"),), {})
+    parts = [Part(0, 0, len(long.history[0].content), 0)]
+    stand_in.asked.clear()
+    found = GlinerSpans(stand_in, "stand-in", four_words).find(long, parts, {"city": "where"})
+    assert [text for text, _ in stand_in.asked] == ["table for one", "or else Nice. ", "Nice or Lyon ", "Lyon then "]
+    assert (found["city"].start, found["city"].text) == (31, "Nice")
+    nothing = GlinerSpans(stand_in, "stand-in", lambda text, labels: False)  # labels too long: asked as it is
+    stand_in.asked.clear()
+    assert nothing.find(long, parts, {"city": "where"}) == found and len(stand_in.asked) == 1
+
+
 def test_offsets_by_hand():
     parts = [Part(0, 2, 7, 0), Part(4, 0, 13, 6)]  # "table", newline, "yes, in  Nice"
     place = lambda start, end: in_message(SAMPLE, parts, start, end, 0.5)  # noqa: E731
