@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from components.config_assertions import AssertionsConfig
 from components.config_parts import (
     Count,
     EvaluationConfig,
@@ -20,6 +21,7 @@ from components.config_parts import (
     ScheduleConfig,
     Section,
     Share,
+    StudyConfig,
     TermConfig,
     TrainingConfig,
     TuningConfig,
@@ -108,6 +110,7 @@ class ToolCallingConfig(Section):
     evaluation: ToolCallingEvaluation
     gate: GateConfig
     tuning: TuningConfig
+    study: StudyConfig
     schedule: ScheduleConfig
 
 
@@ -117,6 +120,7 @@ class Config(Section):
     project: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
     tool_calling: ToolCallingConfig
     trading: TradingConfig
+    assertions: AssertionsConfig
 
 
 MAX_BYTES = 1_000_000

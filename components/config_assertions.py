@@ -14,6 +14,7 @@ from components.config_parts import (
     Positive,
     ScheduleConfig,
     Section,
+    StudyConfig,
     TrainingConfig,
     TuningConfig,
     Whole,
@@ -92,6 +93,7 @@ class AssertionsConfig(Section):
     evaluation: AssertionsEvaluation
     gate: GateConfig
     tuning: TuningConfig
+    study: StudyConfig
     schedule: ScheduleConfig
 
     @property

@@ -70,9 +70,14 @@ class PansTerm(TermConfig):
 
 
 class AssertionsLoss(LossConfig):
-    """Trident's components and what goes beyond it; `normalise`: weights are divided by their sum at every moment."""
+    """Trident's components and what goes beyond it.
+
+    `normalise`: weights are divided by their sum at every moment. `online`: the teacher's distributions are computed
+    anew beside the student instead of read from what was kept.
+    """
 
     normalise: bool
+    online: bool
     focal: FocalTokenTerm
     jsd: SoftTerm
     semantic: SemanticTerm
@@ -85,13 +90,17 @@ class AssertionsLoss(LossConfig):
 
     @property
     def asks_teacher(self) -> bool:
-        """Whether a term compares with the teacher's cached distributions."""
-        return self.jsd.weight > 0 or self.kl.weight > 0
+        """Whether a term compares with the distributions that the teacher left."""
+        return not self.online and self._compares
 
     @property
     def asks_teacher_online(self) -> bool:
         """Whether a term needs the teacher itself beside the student."""
-        return self.hidden.weight > 0 or self.on_policy.weight > 0
+        return self.hidden.weight > 0 or self.on_policy.weight > 0 or (self.online and self._compares)
+
+    @property
+    def _compares(self) -> bool:
+        return self.jsd.weight > 0 or self.kl.weight > 0
 
 
 class TeacherLoss(LossConfig):
@@ -106,12 +115,10 @@ class TeacherConfig(Section):
 
     `top`: tokens of each distribution that are kept by themselves, all others as one sum. `sequences`: beams of the
     assertions that it writes for the training split, the references of sequence-level distillation; 0 writes none.
-    `online`: whether distributions are computed anew beside the student instead of read from what was kept.
     """
 
     top: Annotated[int, Field(ge=1, le=256)]
     sequences: Annotated[int, Field(ge=0, le=32)]
-    online: bool
     model: AssertionsModel
     loss: TeacherLoss
     training: TrainingConfig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import typing
 from typing import Annotated, Any, Literal
@@ -162,6 +163,34 @@ class TuningConfig(Section):
         for name, (low, high) in self.space.items():
             if low >= high:
                 raise ValueError(f"space.{name}: the lower end must be below the upper end")
+        return self
+
+
+class StudyConfig(Section):
+    """Settings to compare, each a mapping of dotted keys (`loss.decision.weight`) to the values that it changes.
+
+    `epochs`: of every run, none stops early. `leave_one_out`: also the reference without each of its weighted terms.
+    `metrics`: `head/metric` of the table of scores.
+    """
+
+    seeds: Annotated[tuple[Whole, ...], Field(min_length=3)]
+    epochs: Count
+    reference: str
+    leave_one_out: bool
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)]
+    settings: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._+-]{0,39}$")], dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> StudyConfig:
+        for name, values in (("seeds", self.seeds), ("metrics", self.metrics)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} must stand once each")
+        if self.reference not in self.settings:
+            nearest = difflib.get_close_matches(self.reference, self.settings, n=1, cutoff=0.4)
+            known = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(self.settings)}"
+            raise ValueError(f"reference {self.reference} must be one of settings; {known}")
+        if len(self.settings) < 2 and not self.leave_one_out:
+            raise ValueError("settings must name another one to compare with the reference")
         return self
 
 

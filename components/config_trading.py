@@ -17,6 +17,7 @@ from components.config_parts import (
     RecursiveModelConfig,
     ScheduleConfig,
     Section,
+    StudyConfig,
     TermConfig,
     TrainingConfig,
     TuningConfig,
@@ -175,6 +176,7 @@ class TradingConfig(Section):
     evaluation: TradingEvaluation
     gate: GateConfig
     tuning: TuningConfig
+    study: StudyConfig
     schedule: ScheduleConfig
 
     @model_validator(mode="after")

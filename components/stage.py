@@ -1,4 +1,4 @@
-"""`python -m components.stage {generate|prepare|train|evaluate} WORKLOAD`: one DVC stage.
+"""`python -m components.stage {generate|prepare|teacher|train|evaluate} WORKLOAD`: one DVC stage.
 
 This is what dvc.yaml runs. It reads the parameters, takes the workload's lock, calls the workload's function and turns
 whatever goes wrong into one line on stderr and an exit code. generate and prepare never import torch.
@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import ctypes
 import fcntl
+import functools
 import importlib
 import os
 import signal
@@ -39,6 +40,30 @@ def prepare(name: str, section: Any) -> str:
     folder = Path("data", "prepared", name)
     _data_module(name).prepare(section, folder)
     return f"{name}: prepared data in {folder}"
+
+
+def teacher(name: str, section: Any) -> str:
+    """Trains the model that another one learns from, and keeps its answers; returns what there is to say.
+
+    Raises:
+        EquipoiseError: E_USAGE (2) for a workload in which nobody is taught.
+    """
+    from components.training.loop import train as train_model
+    from components.workload import workload
+
+    record = workload(name)
+    if record.teach is None:
+        raise EquipoiseError(
+            "USAGE",
+            "command line",
+            "the workload must have a teacher",
+            got=name,
+            hint="Run train",
+            exit_code=Exit.USAGE,
+        )
+    device = os.environ.get("EQUIPOISE_DEVICE") or None
+    learn = functools.partial(train_model, device=device)
+    return f"{name}: {record.teach(record, section, Path('data', 'prepared', name), learn, device)}"
 
 
 def train(name: str, section: Any) -> str:
@@ -71,6 +96,7 @@ def evaluate(name: str, section: Any) -> str:
 STAGES: dict[str, Callable[[str, Any], str]] = {
     "generate": generate,
     "prepare": prepare,
+    "teacher": teacher,
     "train": train,
     "evaluate": evaluate,
 }

@@ -53,8 +53,8 @@ class Workload:
         facts: section -> what model.json says beyond the recipe; raises what would keep the model from being used.
         beside: (section, prepared) -> files beside the prepared data that a training reads, such as the manifest of a
             teacher's answers: their bytes are part of what the training is known by.
-        teach: (record, section, prepared, device) -> what there is to say; the stage that trains a teacher before the
-            student. None where nobody is taught.
+        teach: (record, section, prepared, learn, device) -> what there is to say; the stage that trains a teacher, by
+            `learn(record, section, prepared, folder)`, before the student. None where nobody is taught.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Workload:
     trial_ratio: Callable[[Any, Path, pl.DataFrame], float] | None = None
     facts: Callable[[Any], Mapping[str, Any]] = lambda section: {}
     beside: Callable[[Any, Path], Sequence[Path]] = lambda section, prepared: ()
-    teach: Callable[[Workload, Any, Path, str | None], str] | None = None
+    teach: Callable[[Workload, Any, Path, Callable[..., Any], str | None], str] | None = None
 
 
 class Predictor(Protocol):
@@ -93,7 +93,7 @@ class Predictor(Protocol):
         ...
 
 
-NAMES = ("tool_calling", "trading")
+NAMES = ("tool_calling", "trading", "assertions")
 
 
 def known(name: str) -> str:

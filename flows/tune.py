@@ -36,7 +36,7 @@ def run(place: Place, name: str, total: int | None, campaign_name: str | None, s
     make_state(place)
     with exclusive(place, name):
         stages = needed(place, name)
-        for stage in stages[: stages.index("prepare") + 1]:
+        for stage in stages[: stages.index("train")]:
             bring_up_to_date(place, name, stage, say)
         return _campaign(place, name, total, campaign_name, say)
 

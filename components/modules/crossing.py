@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.losses.precision import full
 from components.modules.attention import attend, normalise, rotate
 
 SMALLEST = 1e-12  # a probability below it counts as this much, so that its logarithm is finite
@@ -94,6 +93,11 @@ def _joined(x: Tensor) -> Tensor:
     return x.transpose(1, 2).reshape(batch, length, -1)
 
 
+def _full(x: Tensor) -> Tensor:
+    """At least float32: half precisions have too few digits for logarithms."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class Pointer(nn.Module):
     """Writes a token of the vocabulary or copies one of the source (pointer-generator, See et al. 2017).
 
@@ -119,9 +123,9 @@ class Pointer(nn.Module):
             states: [B, T, D]; scores: [B, T, V] of the vocabulary; offers: of `offers`; tokens: [B, L] ids of the
                 source, 0 where padded: there is nothing to copy there.
         """
-        pull = full(self.seek(states) @ offers.transpose(1, 2)) * offers.shape[-1] ** -0.5
+        pull = _full(self.seek(states) @ offers.transpose(1, 2)) * offers.shape[-1] ** -0.5
         pull = pull.masked_fill((tokens == 0).unsqueeze(1), float("-inf")).softmax(-1)
-        writes = torch.sigmoid(full(self.choose(states)))
-        mixed = full(scores).softmax(-1) * writes
+        writes = torch.sigmoid(_full(self.choose(states)))
+        mixed = _full(scores).softmax(-1) * writes
         mixed = mixed.scatter_add(-1, tokens.unsqueeze(1).expand(pull.shape), pull * (1 - writes))
         return mixed.clamp_min(SMALLEST).log()

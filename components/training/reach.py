@@ -28,13 +28,20 @@ STAGES = {  # the functions of a Workload that a stage calls
         "facts",
         "served",
         "rehearsals",
+        "beside",
     ),
+    "teacher": ("teach", "validate", "supervision_steps", "health", "facts", "served"),
     "evaluate": ("evaluate",),
 }
-BEGINNINGS = {"train": (("components.training.loop", "train"), ("components.training.rehearsals", "train_rehearsals"))}
+BEGINNINGS = {
+    "train": (("components.training.loop", "train"), ("components.training.rehearsals", "train_rehearsals")),
+    "teacher": (("components.training.loop", "train"),),
+}
 # Followed but not counted: parameters count by their values, errors leave no result, the record only names functions.
 NOT_COUNTED = (
     "components.config",
+    "components.config_assertions",
+    "components.config_distillation",
     "components.config_parts",
     "components.config_trading",
     "components.errors",

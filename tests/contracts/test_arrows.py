@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BASE = {"config", "config_edit", "config_parts", "config_trading", "errors", "files", "workload"}
+BASE = {
+    "config",
+    "config_edit",
+    "config_parts",
+    "config_trading",
+    "config_assertions",
+    "config_distillation",
+    "errors",
+    "files",
+    "workload",
+}
 ALLOWED = {  # room -> rooms it may import besides itself and the base
     "losses": set(),
     "modules": set(),

@@ -17,8 +17,12 @@ from components.data.manifest import verify_once
 from components.errors import missing
 from components.files import sha256_file
 
-FOLDER = Path("data", "teacher", "assertions")
 MODEL, ANSWERS = "model", "answers"
+
+
+def teacher_folder(prepared: Path) -> Path:
+    """Where the teacher of prepared data is kept: data/teacher/W beside data/prepared/W."""
+    return prepared.parent.parent / "teacher" / prepared.name
 
 
 @dataclass(frozen=True)
@@ -44,38 +48,38 @@ class Lessons:
         return {"teacher_ids": self.ids[at].astype(np.int64), "teacher_logp": np.where(present[..., None], likely, 0.0)}
 
 
-def open_lessons(section: AssertionsConfig, prepared: Path, folder: Path = FOLDER) -> Lessons | None:
+def open_lessons(section: AssertionsConfig, prepared: Path) -> Lessons | None:
     """What the terms of the loss ask for; None when none asks.
 
     Raises:
         EquipoiseError: E_TEACHER (66) when there are no answers to these data, E_MANIFEST (65) when they were changed.
     """
-    cached = section.loss.asks_teacher and not section.teacher.online
+    cached = section.loss.asks_teacher
     texts = section.loss.sequence.weight > 0
     if not (cached or texts):
         return None
-    answers = folder / ANSWERS
+    answers = teacher_folder(prepared) / ANSWERS
     _check(answers, prepared, texts)
     return _open(str(answers.resolve()), cached, texts, (answers / "manifest.json").stat().st_mtime_ns)
 
 
-def asked_of(section: AssertionsConfig, prepared: Path, folder: Path = FOLDER) -> tuple[Path, ...]:
+def asked_of(section: AssertionsConfig, prepared: Path) -> tuple[Path, ...]:
     """The files by which what a student reads of its teacher is known: none where no term asks.
 
     Raises:
         EquipoiseError: E_TEACHER (66) when a term asks for a teacher that is not there, or for answers to other data.
     """
-    loss, files = section.loss, []
-    if (loss.asks_teacher and not section.teacher.online) or loss.sequence.weight > 0:
+    loss, folder, files = section.loss, teacher_folder(prepared), []
+    if loss.asks_teacher or loss.sequence.weight > 0:
         _check(folder / ANSWERS, prepared, loss.sequence.weight > 0)
         files.append(folder / ANSWERS / "manifest.json")
-    if loss.asks_teacher_online or (loss.asks_teacher and section.teacher.online):
+    if loss.asks_teacher_online:
         files.append(teacher_card(folder))
     return tuple(files)
 
 
-def teacher_card(folder: Path = FOLDER) -> Path:
-    """model.json of the trained teacher.
+def teacher_card(folder: Path) -> Path:
+    """model.json of the trained teacher in its folder.
 
     Raises:
         EquipoiseError: E_TEACHER (66) when there is none.
@@ -86,7 +90,7 @@ def teacher_card(folder: Path = FOLDER) -> Path:
             str(card.parent),
             "the loss asks for the teacher itself",
             got="no model",
-            hint="Run the stage teacher@assertions, or set teacher.online to false and hidden and on_policy to 0",
+            hint="Run the stage teacher@assertions, or set loss.online to false and hidden and on_policy to 0",
             code="TEACHER",
         )
     return card

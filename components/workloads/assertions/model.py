@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ class AssertionWriter(nn.Module):
     """Encoder-decoder with copying.
 
     Only where a loss asks for them, and no part of what is saved: `pieces`, frozen embeddings [V, E] of the vocabulary,
-    and `codec`, which turns ids into text.
+    `codec`, which turns ids into text, and `teacher`, the folder of the one to compare with.
 
     Args:
         settings: sizes.
@@ -72,6 +73,7 @@ class AssertionWriter(nn.Module):
             initialise_layers(self.to_teacher)
         self.register_buffer("pieces", None, persistent=False)
         self.codec: Codec | None = None
+        self.teacher: Path | None = None
 
     def read(self, source: Tensor, segments: Tensor) -> Read:
         """source, segments [B, L], 0 pads -> what the decoder needs of it."""

@@ -7,7 +7,7 @@ data/teacher/assertions/answers/    ids.npy [N, K], log_probabilities.npy [N, K 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,12 @@ from components.data.buckets import in_order
 from components.data.manifest import published, verify, write_manifest
 from components.files import sha256_file
 from components.losses.distillation import buckets
-from components.training.loop import train
 from components.workload import Workload
 from components.workloads.assertions.batches import Split, collate, open_split, teacher_batches
 from components.workloads.assertions.decode import write
 from components.workloads.assertions.encode import load_codec
 from components.workloads.assertions.grammar import grammar_of
-from components.workloads.assertions.lessons import ANSWERS, FOLDER, MODEL
+from components.workloads.assertions.lessons import ANSWERS, MODEL, teacher_folder
 from components.workloads.assertions.loss import IGNORED, TEACHER_TERMS
 from components.workloads.assertions.model import AssertionWriter, inference_parameters
 from components.workloads.assertions.teaching import build_teacher, load_writer, rollout_teacher
@@ -36,27 +35,39 @@ from components.workloads.assertions.teaching import build_teacher, load_writer,
 VERSION = 1
 
 
-def teach(workload: Workload, section: AssertionsConfig, prepared: Path, device: str | None) -> str:
-    """The stage: what `teach_into` did in the folder of the teacher, in words."""
-    done = teach_into(workload, section, prepared, FOLDER, device)
+Learn = Callable[[Workload, Any, Path, Path], Mapping[str, Any]]  # trains a record's model into the last folder
+
+
+def teach(workload: Workload, section: AssertionsConfig, prepared: Path, learn: Learn, device: str | None) -> str:
+    """The stage: what `teach_into` did in the teacher's folder beside the prepared data, in words."""
+    folder = teacher_folder(prepared)
+    done = teach_into(workload, section, prepared, folder, learn, device)
     if not (done["trained"] or done["answered"]):
         return "the teacher has been trained and has answered, nothing to do"
     return (
         f"teacher of {done['parameters']:,} parameters, objective {done['objective']:.4f}; its answers to the training "
-        f"split take {done['bytes'] / 1e6:.1f} MB in {FOLDER / ANSWERS}"
+        f"split take {done['bytes'] / 1e6:.1f} MB in {folder / ANSWERS}"
     )
 
 
 def teach_into(
-    workload: Workload, section: AssertionsConfig, prepared: Path, folder: Path, device: str | None = None
+    workload: Workload,
+    section: AssertionsConfig,
+    prepared: Path,
+    folder: Path,
+    learn: Learn,
+    device: str | None = None,
 ) -> dict[str, Any]:
     """Trains the teacher of the section, going on where it was stopped, and keeps its answers; does nothing twice.
+
+    Args:
+        learn: trains a record's model; what the trunk's `train` does on the device.
 
     Returns:
         {"trained", "answered": whether anything was done, "parameters", "bytes": of the answers, "objective"}.
 
     Raises:
-        as `train`; E_WRITE (73) or E_IO (74) when the answers cannot be written.
+        as `learn`; E_WRITE (73) or E_IO (74) when the answers cannot be written.
     """
     own = replace(
         workload,
@@ -66,7 +77,7 @@ def teach_into(
         terms=TEACHER_TERMS,
         beside=lambda section, prepared: (),
     )
-    summary = train(own, section.of_teacher, prepared, folder / MODEL, device=device)
+    summary = learn(own, section.of_teacher, prepared, folder / MODEL)
     facts = {
         "workload": "assertions",
         "version": VERSION,
@@ -80,7 +91,6 @@ def teach_into(
     due = not _kept(answers, facts)
     if due:
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.set_num_threads(section.teacher.training.threads)
         _answer(model.to(place), section, prepared, answers, facts, place)
     size = sum(entry["bytes"] for entry in verify(answers)["files"].values())
     return {

@@ -18,7 +18,7 @@ from components.losses.contract import Batch, Outputs
 from components.losses.distillation import buckets
 from components.workloads.assertions.encode import BOS, EOS, PAD, TOKENIZER, load_codec
 from components.workloads.assertions.java_syntax import is_statement
-from components.workloads.assertions.lessons import FOLDER, teacher_card
+from components.workloads.assertions.lessons import teacher_card, teacher_folder
 from components.workloads.assertions.loss import IGNORED
 from components.workloads.assertions.model import AssertionWriter
 from components.workloads.assertions.piece_table import piece_table
@@ -30,6 +30,8 @@ def build(section: Any, prepared: Path) -> AssertionWriter:
     model = AssertionWriter(section.model, load_codec(prepared).size, width)
     if section.loss.semantic.weight > 0:
         model.pieces = piece_table(section.loss.semantic, prepared)
+    if section.loss.asks_teacher_online:
+        model.teacher = teacher_folder(prepared)
     return _with_codec(model, section, prepared)
 
 
@@ -69,13 +71,12 @@ def rollout(model: nn.Module, batch: Batch, section: Any) -> Iterator[Outputs]:
     outputs = {"logits": logits} | _syntax(model, logits, batch, section)
     if model.pieces is not None:
         outputs["pieces"] = model.pieces
-    online = loss.asks_teacher_online or (loss.asks_teacher and section.teacher.online)
-    teacher = teacher_beside(logits.device) if online else None
+    teacher = teacher_beside(logits.device, model.teacher) if model.teacher is not None else None
     if teacher is not None:
         with torch.no_grad():
             heard = teacher.read(batch["source"], batch["segments"])
             told, thoughts = teacher.write(batch["target_in"], heard)
-        if loss.asks_teacher and section.teacher.online:
+        if loss.online and (loss.jsd.weight > 0 or loss.kl.weight > 0):
             outputs |= _compared("student_logp", "teacher_logp", logits, told, top)
         if model.to_teacher is not None:
             outputs |= {"projected": model.to_teacher(states), "teacher_states": thoughts}
@@ -134,7 +135,7 @@ def _until_end(pieces: list[int]) -> list[int]:
     return pieces[: pieces.index(EOS)] if EOS in pieces else pieces
 
 
-def teacher_beside(device: torch.device, folder: Path = FOLDER) -> AssertionWriter:
+def teacher_beside(device: torch.device, folder: Path) -> AssertionWriter:
     """The trained teacher, for inference only.
 
     Raises:

@@ -79,7 +79,7 @@ def loss(**weights: float) -> dict[str, Any]:
         "on_policy": {"temperature": 2.0},
     }
     terms = {name: {"weight": weights.get(name, 0.0), "schedule": ALWAYS, **own} for name, own in numbers.items()}
-    return {"normalise": True, **terms}
+    return {"normalise": True, "online": False, **terms}
 
 
 def section(source: Path, **other: Any) -> AssertionsConfig:
@@ -95,7 +95,7 @@ def section(source: Path, **other: Any) -> AssertionsConfig:
         },
         "model": model(),
         "teacher": {
-            "top": 8, "sequences": 1, "online": False, "model": model(width=48), "training": training(),
+            "top": 8, "sequences": 1, "model": model(width=48), "training": training(),
             "loss": {"focal": plain | {"weight": 0.0, "alpha": 0.25, "gamma": 2.0}, "ce": plain},
         },
         "loss": loss(focal=0.5, jsd=0.3, semantic=0.2),
@@ -126,5 +126,6 @@ def made(folder: Path, number: int = 240, **other: Any) -> tuple[AssertionsConfi
     source = folder / "rows.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows(number)))
     chosen = section(source, **other)
-    prepare(chosen, folder / "prepared")
-    return chosen, folder / "prepared"
+    prepared = folder / "data" / "prepared" / "assertions"
+    prepare(chosen, prepared)
+    return chosen, prepared

@@ -1,0 +1,115 @@
+"""The page people read about written assertions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from components.config_parts import EvaluationConfig
+from components.evaluation.statistics import Interval
+
+if TYPE_CHECKING:
+    from components.workloads.assertions.evaluate import Findings
+
+TITLES = {
+    "exact_match/all": "exact match",
+    "exact_match/copyable": "exact match, where every token can be copied",
+    "exact_match/unseen": "exact match, assertion not in training",
+    "exact_match/with_prior": "exact match, with an earlier assertion",
+    "exact_match/without_prior": "exact match, without one",
+    "type/accuracy": "kind of assertion",
+    "similarity/tokens": "token similarity",
+    "similarity/token_f1": "token F1",
+    "similarity/pans": "PANS",
+    "similarity/edit": "edit similarity",
+    "syntax/valid": "parses as a statement",
+}
+IN_SLICES = ("exact_match/all", "type/accuracy", "similarity/tokens")
+RULES = {
+    "teacher": "its teacher",
+    "retrieval": "nearest training row",
+    "copy_last": "last earlier assertion",
+    "svm": "linear machine for the kind",
+    "majority": "most frequent",
+}
+
+
+def render(found: Findings, settings: EvaluationConfig) -> str:
+    """The report as Markdown."""
+    first = next(iter(found.metrics["model"]), "test/").split("/")[0]
+    parts = [_head(found, settings), _table(found, first), _differences(found, first), _slices(found)]
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def _head(found: Findings, settings: EvaluationConfig) -> list[str]:
+    frame = found.frames["model"]
+    lines = [
+        "# assertions on held-out tests",
+        "",
+        f"{frame.height} assertions of {frame['conversation'].n_unique()} files in {frame['project'].n_unique()} "
+        f"projects; {float(frame['copyable'].mean() or 0):.1%} can be copied from the input. Intervals: "
+        f"{settings.confidence:.0%}, drawn by file. Both sides are compared in one spacing.",
+        "",
+    ]
+    if found.kept:
+        shares = ", ".join(f"{share:.1%} of its {TITLES[head]}" for head, share in found.kept.items())
+        size = found.parameters["model"] / found.parameters["teacher"]
+        lines += [f"The model has {size:.1%} of its teacher's parameters and keeps {shares}.", ""]
+    return lines
+
+
+def _table(found: Findings, split: str) -> list[str]:
+    names = list(found.metrics)
+    lines = [
+        f"| | model | {' | '.join(RULES.get(name, name) for name in names[1:])} |",
+        f"| --- | --- |{' --- |' * (len(names) - 1)}",
+    ]
+    for head, title in TITLES.items():
+        cells = [_cell(found.metrics[name].get(f"{split}/{head}")) for name in names]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _differences(found: Findings, split: str) -> list[str]:
+    lines = ["## Model less each other, on the same assertions", ""]
+    lines += [f"| | {' | '.join(RULES.get(n, n) for n in found.against)} |", f"| --- |{' --- |' * len(found.against)}"]
+    for head, title in TITLES.items():
+        cells = [_cell(of.get(f"{split}/{head}"), signed=True) for of in found.against.values()]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _slices(found: Findings) -> list[str]:
+    columns = " | ".join(TITLES[head] for head in IN_SLICES)
+    lines = [
+        "## By kind, project and earlier assertions",
+        "",
+        f"Each cell: the model / {RULES['copy_last']} / {RULES['retrieval']}.",
+        "",
+        f"| slice | rows | {columns} |",
+        f"| --- | --- |{' --- |' * len(IN_SLICES)}",
+    ]
+    for row in found.slices:
+        others = row["others"]
+        trios = (
+            [_plain(of.get(head)) for of in (row["metrics"], others["copy_last"], others["retrieval"])]
+            for head in IN_SLICES
+        )
+        cells = " | ".join(" / ".join(trio) for trio in trios)
+        lines.append(f"| {_text(row['slice'])} {_text(row['value'])} | {row['n']} | {cells} |")
+    return [*lines, ""]
+
+
+def _cell(value: Interval | None, signed: bool = False) -> str:
+    if value is None:
+        return "-"
+    sign = "+" if signed else ""
+    return f"{value.value:{sign}.3f} [{value.low:{sign}.3f}, {value.high:{sign}.3f}]"
+
+
+def _plain(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _text(value: Any) -> str:
+    """A name from the data as text that cannot become markup."""
+    return "".join(c if c.isalnum() or c in "._-/() " else "?" for c in str(value))
