@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from flows import present, terminal
+from flows.options import (
+    Actor,
+    AnyWorkload,
+    Assign,
+    Data,
+    Debug,
+    Device,
+    Json,
+    Project,
+    Reason,
+    Resume,
+    Seed,
+    SetFile,
+    State,
+    Version,
+    Workload,
+    edited,
+    example,
+    place_of,
+)
 
 app = typer.Typer(
     name="equipoise",
@@ -19,67 +38,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Workload = Annotated[str, typer.Argument(help="The workload, for example tool_calling.")]
-AnyWorkload = Annotated[str | None, typer.Argument(help="The workload [default: all].")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; logs go to stderr.")]
-State = Annotated[
-    Path | None,
-    typer.Option(
-        "--state", help="Folder of databases, artefacts and caches [default: .equipoise, or EQUIPOISE_STATE]."
-    ),
-]
-Project = Annotated[Path | None, typer.Option("--project", help="Folder that holds params.yaml [default: this one].")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Assign = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change params.yaml first; may be repeated.")
-]
-Data = Annotated[
-    str | None, typer.Option("--data", metavar="PATH", help="Raw data: a folder or an archive; kept in params.yaml.")
-]
-Seed = Annotated[int | None, typer.Option("--seed", help="Training seed; kept in params.yaml.")]
-SetFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--set-file", metavar="FILE", help="Apply a YAML file of values to params.yaml: tuned/<workload>.yaml."
-    ),
-]
-Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:0, mps [default: the best there is].")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint (always done; said for clarity).")]
-Actor = Annotated[str | None, typer.Option("--actor", help="Who decides, for the ledger [default: you].")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, for the ledger.")]
-Version = Annotated[int, typer.Argument(help="A registered version.")]
-
-
-def example(text: str) -> str:
-    """The closing paragraph of a verb's --help."""
-    return f"Example: {text}"
-
-
-def _place(workload: str | None, state: Path | None, project: Path | None) -> Any:
-    from components.workload import known
-    from flows.state import place
-
-    terminal.answers()
-    if workload is not None:
-        known(workload)
-    return place(project, state)
-
-
-def _edited(
-    where: Any,
-    workload: str,
-    assign: list[str] | None,
-    data: str | None,
-    seed: int | None,
-    device: str | None,
-    file: Path | None = None,
-) -> None:
-    from flows.edits import apply
-
-    apply(where, workload, assign or [], data, seed, file)
-    if device:
-        os.environ["EQUIPOISE_DEVICE"] = device
 
 
 @app.command(epilog=example("equipoise prepare tool_calling --data ../dialogues"))
@@ -146,8 +104,8 @@ def _run_stage(
     project: Path | None,
     set_file: Path | None = None,
 ) -> None:
-    where = _place(workload, state, project)
-    _edited(where, workload, assign, data, seed, device, set_file)
+    where = place_of(workload, state, project)
+    edited(where, workload, assign, data, seed, device, set_file)
     from flows.single import up_to
 
     terminal.emit(up_to(where, workload, stage, terminal.say), json, present.stage)
@@ -169,8 +127,8 @@ def retrain(
     debug: Debug = False,
 ) -> None:
     """Prepares, trains, evaluates, registers, gates, promotes. Exit 0 promoted or nothing to do, 10 HOLD, 11 REJECT."""
-    where = _place(workload, state, project)
-    _edited(where, workload, assign, data, seed, device, set_file)
+    where = place_of(workload, state, project)
+    edited(where, workload, assign, data, seed, device, set_file)
     from flows.cycle import run
 
     outcome = run(where, workload, actor, terminal.say)
@@ -195,11 +153,33 @@ def tune(
     debug: Debug = False,
 ) -> None:
     """Searches the loss weights by evidence and writes tuned/<workload>.yaml, a diff to review."""
-    where = _place(workload, state, project)
-    _edited(where, workload, assign, data, None, None)
+    where = place_of(workload, state, project)
+    edited(where, workload, assign, data, None, None)
     from flows.tune import run
 
     terminal.emit(run(where, workload, candidates, campaign, terminal.say), json, present.tune)
+
+
+@app.command(epilog=example("equipoise study tool_calling --set 'study.seeds=[1, 2, 3, 4, 5]'"))
+def study(
+    workload: Workload,
+    split: Annotated[
+        str, typer.Option("--split", help="Samples that judge: validation, or test, which wears out by it.")
+    ] = "validation",
+    data: Data = None,
+    assign: Assign = None,
+    device: Device = None,
+    json: Json = False,
+    state: State = None,
+    project: Project = None,
+    debug: Debug = False,
+) -> None:
+    """Trains named settings with several seeds at equal budget and says which differ from the reference."""
+    where = place_of(workload, state, project)
+    edited(where, workload, assign, data, None, device)
+    from flows.study import run
+
+    terminal.emit(run(where, workload, split, terminal.say), json, present.study)
 
 
 @app.command(epilog=example("equipoise predict tool_calling --input requests.jsonl --output answers.jsonl"))
@@ -214,7 +194,7 @@ def predict(
     debug: Debug = False,
 ) -> None:
     """Answers raw requests with the champion, one JSON object a line."""
-    where = _place(workload, state, project)
+    where = place_of(workload, state, project)
     from flows.serving import predict as answer
 
     written = answer(where, workload, input, output, version, terminal.answers(), quiet=json)
@@ -232,7 +212,7 @@ def serve(
     debug: Debug = False,
 ) -> None:
     """Serves the champion over HTTP on 127.0.0.1 with MLflow's scoring protocol, until ctrl-C."""
-    where = _place(workload, state, project)
+    where = place_of(workload, state, project)
     from flows.serving import serve as listen
 
     raise typer.Exit(listen(where, workload, port, terminal.say))
@@ -251,7 +231,7 @@ def gate(
     debug: Debug = False,
 ) -> None:
     """Judges one version against another without promoting. Exit 0 PROMOTE, 10 HOLD, 11 REJECT."""
-    where = _place(workload, state, project)
+    where = place_of(workload, state, project)
     from flows.promote import judge_versions
 
     outcome = judge_versions(where, workload, version, against, terminal.say)
@@ -271,7 +251,7 @@ def promote(
     debug: Debug = False,
 ) -> None:
     """Judges a version against the champion and promotes it if the gate says so. Exit 10 HOLD, 11 REJECT."""
-    where = _place(workload, state, project)
+    where = place_of(workload, state, project)
     from flows.promote import promote_version
 
     outcome = promote_version(where, workload, version, actor, reason, terminal.say)
@@ -296,7 +276,7 @@ def rollback(
     debug: Debug = False,
 ) -> None:
     """Returns to the previous champion at once; judges nothing and blocks automatic promotion until newer data."""
-    where = _place(workload, state, project)
+    where = place_of(workload, state, project)
     from flows.promote import release_block, roll_back
 
     outcome = (
@@ -320,7 +300,7 @@ def history(
     debug: Debug = False,
 ) -> None:
     """Shows the ledger: who was champion when, and why."""
-    where = _place(workload, state, project)
+    where = place_of(workload, state, project)
     from flows.ledgers import events
 
     terminal.emit(events(where, workload, at, verify), json, present.history)
@@ -335,7 +315,7 @@ def status(
     debug: Debug = False,
 ) -> None:
     """What serves, since when, and what is wrong."""
-    where = _place(workload, state, project)
+    where = place_of(workload, state, project)
     from flows.ledgers import status as standing
 
     terminal.emit(standing(where, workload), json, present.status)
@@ -357,7 +337,7 @@ def data(
     debug: Debug = False,
 ) -> None:
     """Lists, fetches and verifies the catalogued public originals, and says what the workload reads now."""
-    where = _place(workload, state, project)
+    where = place_of(workload, state, project)
     from flows.raw_data import listing
 
     terminal.emit(listing(where, workload, fetch, verify, folder, terminal.say), json, present.data)
@@ -373,7 +353,7 @@ def deploy(
     debug: Debug = False,
 ) -> None:
     """Schedules retraining on the workload's cron (UTC) through Prefect, one run at a time, until ctrl-C."""
-    where = _place(workload, state, project)
+    where = place_of(workload, state, project)
     from flows.scheduling import deploy as schedule
 
     planned = schedule(where, workload, dry_run, lambda plan: terminal.emit(plan, json, present.deploy))
@@ -383,7 +363,7 @@ def deploy(
 @app.command(epilog=example("equipoise tour"))
 def tour(json: Json = False, state: State = None, project: Project = None, debug: Debug = False) -> None:
     """The life cycle on the embedded data: a first champion, a promotion, a twin, a damaged model, a rollback."""
-    where = _place(None, state, project)
+    where = place_of(None, state, project)
     from flows.tour import run
 
     terminal.emit(run(where, terminal.say), json, present.tour)

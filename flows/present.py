@@ -151,6 +151,17 @@ def tune(document: Mapping[str, Any]) -> str:
     return "\n".join([counts, *table([["candidate", *names, "weights"], *rows]), *files, f"{document['verdict']}."])
 
 
+def study(document: Mapping[str, Any]) -> str:
+    """The study's table, what was resampled, where the rest lies, and its closing sentence."""
+    from components.tuning.study_report import notes, rows
+
+    head = f"{document['study']}: {len(document['runs'])} runs, {document['cpu_seconds']:.1f} CPU s"
+    files = [f"{name}: {path}" for name, path in document["files"].items()]
+    return "\n".join(
+        [head, *table(rows(document)), *map(one_line, notes(document)), *files, f"{document['sentence']}."]
+    )
+
+
 def _of(number: int, best: Mapping[str, Any], default: Mapping[str, Any]) -> str:
     marks = [name for name, each in (("default", default), ("best", best)) if each["number"] == number]
     return f"{number} ({', '.join(marks)})" if marks else str(number)

@@ -30,8 +30,8 @@ from components.registry.relocation import is_folder, rebase
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-Kind = Literal["train", "tune", "evaluate"]
-KINDS: tuple[Kind, ...] = ("train", "tune", "evaluate")
+Kind = Literal["train", "tune", "study", "evaluate"]
+KINDS: tuple[Kind, ...] = ("train", "tune", "study", "evaluate")
 SERVERS = ("http", "https")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 BATCH = 1000  # metrics MLflow takes in one call

@@ -8,11 +8,9 @@ what an uninterrupted one would have.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +18,10 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from components.errors import EquipoiseError, Exit, busy, misconfigured, missing
+from components.errors import EquipoiseError, busy, misconfigured, missing
 from components.files import sha256_file, sha256_json, write_text
 from components.training.interrupt import TrainingInterrupted
+from components.tuning.alone import alone
 from components.tuning.space import Knob, defaults, knobs, rounded, with_weights
 from components.tuning.storage import explained, open_storage
 from components.tuning.trial import Candidate, Stopwatch, Trained, objectives_of, run_trial
@@ -103,7 +102,7 @@ def run(
     space, identity = knobs(workload.name, section), comparable(section, prepared)
     full = f"{project}/{workload.name}/{name or identity[:12]}"
     folder = state / "campaigns" / full
-    with _alone(folder, full):
+    with alone(folder, full, "a campaign", "Wait for it to end, or name another campaign"):
         storage, place = open_storage(state, address)
         try:
             with explained(place):
@@ -263,22 +262,3 @@ def _owner(folder: Path) -> str:
     if not path.is_file():
         write_text(path, uuid.uuid4().hex + "\n")
     return path.read_text(encoding="utf-8").strip()
-
-
-@contextmanager
-def _alone(folder: Path, name: str) -> Iterator[None]:
-    """Holds the campaign; the kernel lets go when the process ends, however it ends."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / "lock").open("a")
-    except OSError as error:
-        hint = "Grant write permission there or name another folder with --state"
-        raise EquipoiseError("WRITE", str(folder), "must be writable", got=error.strerror or str(error), hint=hint,
-                             exit_code=Exit.CANNOT_WRITE) from error  # fmt: skip
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            rule, hint = "one process at a time may work on a campaign", "Wait for it to end, or name another campaign"
-            raise busy(name, rule, got="another process at work", hint=hint) from error
-        yield

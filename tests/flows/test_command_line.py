@@ -15,6 +15,7 @@ VERBS = (
     "evaluate",
     "retrain",
     "tune",
+    "study",
     "predict",
     "serve",
     "gate",
