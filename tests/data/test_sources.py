@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import re
+import tarfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from components.data.sources import Source, SourceFile, catalogue, fetch, source, verify
+from components.data.sources import Source, SourceFile, catalogue, fetch, java_digest, source, verify
 from components.errors import EquipoiseError, Exit
 
 PRICES = Path("../shared/data/trading")
@@ -167,10 +169,11 @@ def test_only_https_leaves_the_machine(tmp_path: Path) -> None:
 
 def test_the_catalogue_is_complete() -> None:
     names = [entry.name for entry in catalogue()]
-    assert names == ["sgd", "clinc150", "banking77", "snips", "bfcl", "lean", "etf", "rates", "vix", "skfolio"]
+    assert names[:10] == ["sgd", "clinc150", "banking77", "snips", "bfcl", "lean", "etf", "rates", "vix", "skfolio"]
+    assert len(names) == len(set(names)) == 10 + 13
     for entry in catalogue():
         assert re.fullmatch(r"[0-9a-f]{40}", entry.commit) and entry.licence and entry.files
-        assert entry.url.startswith("https://") and entry.workload in ("tool_calling", "trading")
+        assert entry.url.startswith("https://") and entry.workload in ("tool_calling", "trading", "assertions")
         for file in entry.files:
             assert re.fullmatch(r"[0-9a-f]{64}", file.sha256) and file.size >= 0
             assert ".." not in file.path and not file.path.startswith("/")
@@ -192,3 +195,40 @@ def test_the_price_files_are_the_catalogued_ones(tmp_path: Path) -> None:
     for packed in (PRICES / "etf").glob("*.gz"):
         (tmp_path / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
     assert len(verify("etf", tmp_path)) == 5
+
+
+def packed(path: Path, files: dict[str, bytes], level: int) -> bytes:
+    with tarfile.open(path, "w:gz", compresslevel=level) as archive:
+        for name, raw in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(raw)
+            archive.addfile(info, io.BytesIO(raw))
+    return path.read_bytes()
+
+
+def test_an_archive_packed_anew_is_the_same_and_one_with_another_class_is_not(server, tmp_path):
+    one, two, three = (tmp_path / f"{name}.tar.gz" for name in ("one", "two", "three"))
+    files = {"a-c0ffee/src/A.java": b"class A { }" * 50, "a-c0ffee/src/B.java": b"class B { }", "a-c0ffee/README": b"x"}
+    first = packed(one, files, 1)
+    second = packed(two, dict(reversed(list({**files, "a-c0ffee/README": b"y"}.items()))), 9)
+    packed(three, {**files, "a-c0ffee/src/B.java": b"class C { }"}, 9)
+    assert first != second
+    assert java_digest(one) == java_digest(two) != java_digest(three)
+    known = SourceFile("a.tar.gz", java_digest(one), 0, java=True)
+    url = f"http://127.0.0.1:{server.port}/{{commit}}/{{path}}"
+    toy = Source("toy", "Toy", "assertions", "MIT", "http://x", "c0ffee", url, (known,))
+    server.content["a.tar.gz"] = second
+    assert [path.read_bytes() for path in fetch(toy, tmp_path / "good")] == [second]
+    server.content["a.tar.gz"] = three.read_bytes()
+    error = refused(toy, tmp_path / "bad")
+    assert (error.code, error.exit_code) == ("E_CHANGED", Exit.BAD_DATA)
+    assert present(tmp_path / "bad") == {}
+
+
+def test_the_java_projects_are_catalogued_by_commit():
+    found = [each for each in catalogue() if each.workload == "assertions"]
+    assert len(found) == 13 and len({each.commit for each in found}) == 13
+    for each in found:
+        assert re.fullmatch("[0-9a-f]{40}", each.commit)
+        assert each.url_of(each.files[0]).endswith(f"/tar.gz/{each.commit}")
+        assert each.files[0].path == f"{each.name}.tar.gz"

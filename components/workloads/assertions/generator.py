@@ -124,7 +124,7 @@ def _subject(family: Family, chance: random.Random, words: list[str]) -> Subject
     sources = {method: _dedented(source, node) for method, node in declared.items()}
     returns = {method: _text(node.child_by_field_name("type")) for method, node in declared.items()}
     constants = [value for mark, value in chosen.items() if mark.startswith("w") and mark not in NAMES]
-    return Subject(name, family, methods, sources, returns, classes, words, constants)
+    return Subject(name, source, family, methods, sources, returns, classes, words, constants)
 
 
 def _text(node: Any) -> str:

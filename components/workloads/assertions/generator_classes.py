@@ -46,7 +46,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "Holder": ("Holder", "Box", "Slot", "Reference", "Cell"),
     "Factory": ("Factory", "Shapes", "Parser", "Loader", "Creator"),
     "Card": ("Card", "Badge", "Ticket", "Tag", "Version"),
-    "Switch": ("Switch", "Toggle", "Lamp", "Gate", "Flag"),
+    "Switch": ("Relay", "Toggle", "Lamp", "Gate", "Flag"),
     "push": ("push", "add", "record", "append", "enter"),
     "pop": ("pop", "undo", "removeLast", "takeBack", "drop"),
     "peek": ("peek", "latest", "getLast", "top", "current"),

@@ -27,13 +27,14 @@ class Subject:
     """A class of a project, ready to be tested.
 
     Attributes:
-        name: of the class under test.
+        name: of the class under test; source: of it and of the classes it needs.
         methods: the family's names of methods -> those of this class.
         sources: Java name of a method -> declaration and body; returns: -> its type.
         words: what tests of it put into strings: constants of its code among them.
     """
 
     name: str
+    source: str
     family: Family
     methods: Mapping[str, str]
     sources: Mapping[str, str]

@@ -187,10 +187,10 @@ class Machine:
 
     def _literal(self, node: Node, scope: dict[str, Any], this: Instance | None) -> Any:
         text = _text(node)
-        if node.type == "decimal_integer_literal":
-            return int(text)
-        if node.type == "decimal_floating_point_literal":
-            return float(text)
+        if node.type.startswith("decimal"):
+            if not text[-1].isdigit():
+                raise _strange(node)  # a long or a float
+            return int(text) if "integer" in node.type else float(text)
         if node.type == "string_literal":
             return text[1:-1]
         if node.type == "character_literal":

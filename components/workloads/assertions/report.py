@@ -14,6 +14,7 @@ from components.config_assertions import AssertionsData
 from components.data.splits import SPLITS
 from components.workloads.assertions.compare import same, token_similarity
 from components.workloads.assertions.encode import SEGMENTS, Source
+from components.workloads.assertions.java_syntax import is_method, statements
 from components.workloads.assertions.java_tokens import canonical, tokens
 from components.workloads.assertions.pairs import ASSERT_TYPES, Pair, assert_type
 from components.workloads.assertions.retrieval import Found
@@ -50,6 +51,8 @@ class Tally:
             self.counts["without an earlier assertion"] += pair.n_prior_asserts == 0
             self.counts["source_pieces"] += len(source.ids)
             self.counts["target_pieces"] += len(target)
+            self.counts["focal parses"] += is_method(pair.focal_code)
+            self.counts["prefix parses"] += statements(pair.test_prefix) is not None
             self.types[str(pair.assert_type)] += 1
             self.projects[pair.project] += 1
             self.assertions[canonical(label)] += 1
@@ -114,6 +117,7 @@ def _facts(tally: Tally, train: Tally, kind: str, commonest: str) -> dict[str, A
         "copyable": tally.counts["copyable"] / rows,
         "without_prior": tally.counts["without an earlier assertion"] / rows,
         "assertion_in_train": known / rows,
+        "parses": {part: tally.counts[f"{part} parses"] / rows for part in ("focal", "prefix")},
         "truncated": {part: tally.cut[part] / rows for part in PARTS},
         "tokens": {
             name: {"median": float(np.median(sizes)), "p95": float(np.percentile(sizes, 95))}
@@ -158,6 +162,8 @@ def render_report(report: Mapping[str, Any]) -> str:
     row("can be copied from the input", [splits[s]["copyable"] for s in SPLITS])
     row("without an earlier assertion", [splits[s]["without_prior"] for s in SPLITS])
     row("assertion stands in train", [splits[s]["assertion_in_train"] for s in SPLITS])
+    for part in ("focal", "prefix"):
+        row(f"{part} parses", [splits[s]["parses"][part] for s in SPLITS])
     for name in ("focal", "prefix", "answer"):
         row(f"Java tokens of {name}, median", [int(splits[s]["tokens"][name]["median"]) for s in SPLITS])
     for part in PARTS:
