@@ -114,6 +114,10 @@ def section(source: Path, **other: Any) -> AssertionsConfig:
             "candidates": 2, "epochs": 1, "seed": 1, "sampler": "tpe", "objectives": ["objective"],
             "space": {"jsd.weight": [0.01, 1.0]},
         },
+        "study": {
+            "seeds": [1, 2, 3], "epochs": 1, "reference": "trident", "leave_one_out": True,
+            "metrics": ["similarity/tokens"], "settings": {"trident": {}},
+        },
         "schedule": {"cron": "0 0 * * *", "actor": "schedule"},
     }  # fmt: skip
     for key, value in other.items():
