@@ -58,8 +58,9 @@ def evaluate(
 
     Returns:
         What stands in metrics.json: {"workload", "split", "n", "metrics": {split/head/metric: value}, "baselines":
-        {rule: the same}, "verdict": edge | no edge | worse, "sentence", "evidence", "leakage"}. Metrics that are not
-        defined are left out.
+        {rule: the same}, "verdict": edge | no edge | worse, "sentence", "evidence", "leakage",
+        "walk_forward_evidence": that of the blocks before the hold-out, or None}. Metrics that are not defined are
+        left out.
 
     Raises:
         EquipoiseError: E_EVALUATION (65) when the hold-out has no samples; those of reading data and models.
@@ -214,6 +215,7 @@ def document(found: Findings) -> dict[str, Any]:
         "metrics": dict(sorted(own.items())),
         "baselines": flat,
         **verdict(found.evidence, found.leakage),
+        "walk_forward_evidence": found.walk.evidence and found.walk.evidence.document(),
     }
 
 
@@ -247,7 +249,7 @@ def _write(found: Findings, frames: Mapping[str, pl.DataFrame], section: Trading
             "accounts": found.figures,
             "account_intervals": documents(found.intervals),
             "walk_forward": found.walk.rows,
-            "walk_forward_evidence": found.walk.evidence and found.walk.evidence.document(),
+            "walk_forward_evidence": result["walk_forward_evidence"],
             "never_best": found.never_best,
         },
     )
