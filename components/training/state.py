@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from components.losses.composite import Composite
-from components.training import checkpoint
+from components.training import checkpoint, ema
 from components.training.curves import Curves
 from components.training.distributed import Ranks, sum_over_ranks
 from components.training.fingerprint import numerics
@@ -64,10 +65,15 @@ class Run:
         """The folder of the training state."""
         return self.folder / "resume"
 
-    @property
+    @cached_property
     def parameters(self) -> list[nn.Parameter]:
         """What the optimizer moves, in the order of the modules."""
         return [p for p in self.model.parameters() if p.requires_grad]
+
+    @cached_property
+    def averaged(self) -> ema.Pairs:
+        """The average beside what it averages."""
+        return ema.pairs(self.average, self.model)
 
 
 def usable_slot(run: Run) -> checkpoint.Slot | None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from components.training.ema import decay_at, update
+from components.training.ema import decay_at, pairs, update
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_update_by_hand() -> None:
     with torch.no_grad():
         average.weight.fill_(1.0), average.bias.fill_(-2.0)
         model.weight.fill_(3.0), model.bias.fill_(2.0)
-    update(average, model, 0.75)
+    update(pairs(average, model), 0.75)
     assert average.weight.item() == pytest.approx(0.75 * 1.0 + 0.25 * 3.0)
     assert average.bias.item() == pytest.approx(0.75 * -2.0 + 0.25 * 2.0)
     assert model.weight.item() == 3.0
@@ -29,7 +29,7 @@ def test_update_by_hand() -> None:
 def test_buffers_are_copied_and_no_graph_is_built() -> None:
     average, model = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
     model(torch.tensor([[1.0, 2.0], [3.0, 6.0]]))
-    update(average, model, 0.9)
+    update(pairs(average, model), 0.9)
     assert torch.equal(average.running_mean, model.running_mean)
     assert average.num_batches_tracked.item() == 1
     assert all(p.grad_fn is None for p in average.parameters())
