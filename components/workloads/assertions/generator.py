@@ -16,9 +16,10 @@ from typing import Any
 
 from components.files import write_text
 from components.workloads.assertions.fields import labelled
-from components.workloads.assertions.generator_classes import FAMILIES, NAMES, Family
+from components.workloads.assertions.generator_classes import FAMILIES
+from components.workloads.assertions.generator_names import NAMES, Family
 from components.workloads.assertions.generator_tests import Row, Style, Subject, write_test
-from components.workloads.assertions.interpreter import read_classes
+from components.workloads.assertions.interpreter_classes import read_classes
 from components.workloads.assertions.jsonl import to_line
 from components.workloads.assertions.pairs import Pair
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.workloads.assertions.generator_classes import Family
-from components.workloads.assertions.interpreter import Class, Machine
+from components.workloads.assertions.generator_names import Family
+from components.workloads.assertions.interpreter import Machine
+from components.workloads.assertions.interpreter_classes import Class
 from components.workloads.assertions.interpreter_values import Exhausted, Instance, Items, Thrown
 
 TYPES = {"int": "int", "word": "String", "double": "double", "boolean": "boolean", "ints": "int[]"}

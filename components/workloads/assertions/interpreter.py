@@ -8,12 +8,12 @@ Anything else is refused with E_DATA: the generator must not write it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from tree_sitter import Node
 
 from components.errors import EquipoiseError, bad_data
+from components.workloads.assertions.interpreter_classes import Class, named, parameters_of, text_of
 from components.workloads.assertions.interpreter_values import (
     Char,
     Exhausted,
@@ -30,17 +30,6 @@ from components.workloads.assertions.java_syntax import parser
 STEPS = 20_000  # statements a run may execute: the generator's loops end long before
 
 
-@dataclass
-class Class:
-    """A class as it was parsed: methods by (name, number of parameters), fields with their first values."""
-
-    name: str
-    parent: str | None
-    fields: list[Node] = field(default_factory=list)
-    methods: dict[tuple[str, int], Node] = field(default_factory=dict)
-    constructors: dict[int, Node] = field(default_factory=dict)
-
-
 class _Return(Exception):
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -52,36 +41,6 @@ class _Break(Exception):
 
 class _Continue(Exception):
     pass
-
-
-def read_classes(source: str) -> dict[str, Class]:
-    """The classes and interfaces of a Java text.
-
-    Raises:
-        EquipoiseError: E_DATA (65) when it does not parse.
-    """
-    root = parser().parse(source.encode()).root_node
-    if root.has_error:
-        raise bad_data("generator", "must write Java", got=source, hint="Mend the template")
-    found = {}
-    for node in root.named_children:
-        if node.type in {"class_declaration", "interface_declaration"}:
-            one = _read_class(node)
-            found[one.name] = one
-    return found
-
-
-def _read_class(node: Node) -> Class:
-    parent = node.child_by_field_name("superclass")
-    one = Class(_text(node.child_by_field_name("name")), _text(parent.named_children[0]) if parent else None)
-    for member in _named(node.child_by_field_name("body")):
-        if member.type == "field_declaration":
-            one.fields.append(member)
-        elif member.type == "method_declaration":
-            one.methods[_text(member.child_by_field_name("name")), len(_parameters(member))] = member
-        elif member.type == "constructor_declaration":
-            one.constructors[len(_parameters(member))] = member
-    return one
 
 
 class Machine:
@@ -107,7 +66,7 @@ class Machine:
         if root.has_error:
             raise bad_data("generator", "must write Java", got=text, hint="Mend the template")
         body = root.named_children[0].child_by_field_name("body")
-        return _named(_named(body)[0].child_by_field_name("body"))
+        return named(named(body)[0].child_by_field_name("body"))
 
     def _execute(self, node: Node, scope: dict[str, Any], this: Instance | None) -> None:
         self._left -= 1
@@ -119,14 +78,14 @@ class Machine:
         run(self, node, scope, this)
 
     def _block(self, node: Node, scope: dict[str, Any], this: Instance | None) -> None:
-        for child in _named(node):
+        for child in named(node):
             self._execute(child, scope, this)
 
     def _declare(self, node: Node, scope: dict[str, Any], this: Instance | None) -> None:
-        kind = _text(node.child_by_field_name("type"))
+        kind = text_of(node.child_by_field_name("type"))
         for one in node.children_by_field_name("declarator"):
             value = one.child_by_field_name("value")
-            name = _text(one.child_by_field_name("name"))
+            name = text_of(one.child_by_field_name("name"))
             scope[name] = _fit(self._evaluate(value, scope, this), kind) if value else _first(kind)
 
     def _expression(self, node: Node, scope: dict[str, Any], this: Instance | None) -> None:
@@ -157,7 +116,7 @@ class Machine:
 
     def _for_each(self, node: Node, scope: dict[str, Any], this: Instance | None) -> None:
         for value in list(self._evaluate(_field(node, "value"), scope, this)):
-            scope[_text(_field(node, "name"))] = value
+            scope[text_of(_field(node, "name"))] = value
             if self._stopped(_field(node, "body"), scope, this):
                 break
 
@@ -186,7 +145,7 @@ class Machine:
         return find(self, node, scope, this)
 
     def _literal(self, node: Node, scope: dict[str, Any], this: Instance | None) -> Any:
-        text = _text(node)
+        text = text_of(node)
         if node.type.startswith("decimal"):
             if not text[-1].isdigit():
                 raise _strange(node)  # a long or a float
@@ -201,7 +160,7 @@ class Machine:
         return self._evaluate(node.named_children[0], scope, this)
 
     def _name(self, node: Node, scope: dict[str, Any], this: Instance | None) -> Any:
-        name = _text(node)
+        name = text_of(node)
         if name in scope:
             return scope[name]
         if this is not None and name in this.fields:
@@ -213,7 +172,7 @@ class Machine:
 
     def _field_of(self, node: Node, scope: dict[str, Any], this: Instance | None) -> Any:
         owner = self._evaluate(_field(node, "object"), scope, this)
-        name = _text(_field(node, "field"))
+        name = text_of(_field(node, "field"))
         return len(owner) if isinstance(owner, list) else owner.fields[name]
 
     def _element(self, node: Node, scope: dict[str, Any], this: Instance | None) -> Any:
@@ -221,11 +180,11 @@ class Machine:
 
     def _unary(self, node: Node, scope: dict[str, Any], this: Instance | None) -> Any:
         value = self._evaluate(_field(node, "operand"), scope, this)
-        sign = _text(_field(node, "operator"))
+        sign = text_of(_field(node, "operator"))
         return (not value) if sign == "!" else arithmetic("-", 0, value) if sign == "-" else value
 
     def _binary(self, node: Node, scope: dict[str, Any], this: Instance | None) -> Any:
-        sign = _text(_field(node, "operator"))
+        sign = text_of(_field(node, "operator"))
         left = self._evaluate(_field(node, "left"), scope, this)
         if sign in {"&&", "||"} and bool(left) == (sign == "||"):
             return left
@@ -242,7 +201,7 @@ class Machine:
 
     def _assign(self, node: Node, scope: dict[str, Any], this: Instance | None) -> Any:
         value = self._evaluate(_field(node, "right"), scope, this)
-        sign = _text(_field(node, "operator"))
+        sign = text_of(_field(node, "operator"))
         target = _field(node, "left")
         if sign != "=":
             value = arithmetic(sign[:-1], self._evaluate(target, scope, this), value)
@@ -251,25 +210,25 @@ class Machine:
     def _step(self, node: Node, scope: dict[str, Any], this: Instance | None) -> Any:
         target = node.named_children[0]
         before = self._evaluate(target, scope, this)
-        after = arithmetic("+" if "++" in _text(node) else "-", before, 1)
+        after = arithmetic("+" if "++" in text_of(node) else "-", before, 1)
         self._store(target, after, scope, this)
-        return after if _text(node)[0] in "+-" else before
+        return after if text_of(node)[0] in "+-" else before
 
     def _store(self, target: Node, value: Any, scope: dict[str, Any], this: Instance | None) -> Any:
         if target.type == "array_access":
             array = self._evaluate(_field(target, "array"), scope, this)
             array[self._evaluate(_field(target, "index"), scope, this)] = value
         elif target.type == "field_access":
-            self._evaluate(_field(target, "object"), scope, this).fields[_text(_field(target, "field"))] = value
-        elif _text(target) in scope or this is None:
-            scope[_text(target)] = value
+            self._evaluate(_field(target, "object"), scope, this).fields[text_of(_field(target, "field"))] = value
+        elif text_of(target) in scope or this is None:
+            scope[text_of(target)] = value
         else:
-            this.fields[_text(target)] = value
+            this.fields[text_of(target)] = value
         return value
 
     def _cast(self, node: Node, scope: dict[str, Any], this: Instance | None) -> Any:
         value = self._evaluate(_field(node, "value"), scope, this)
-        kind = _text(_field(node, "type"))
+        kind = text_of(_field(node, "type"))
         return float(value) if kind == "double" else int(value) if kind == "int" else value
 
     def _new_array(self, node: Node, scope: dict[str, Any], this: Instance | None) -> Any:
@@ -277,11 +236,11 @@ class Machine:
         if values is not None:
             return [self._evaluate(one, scope, this) for one in values.named_children]
         size = self._evaluate(_field(node, "dimensions").named_children[0], scope, this)
-        return [_first(_text(_field(node, "type")))] * size
+        return [_first(text_of(_field(node, "type")))] * size
 
     def _new(self, node: Node, scope: dict[str, Any], this: Instance | None) -> Any:
         kind = _field(node, "type")
-        name = _text(kind.named_children[0]) if kind.type == "generic_type" else _text(kind)
+        name = text_of(kind.named_children[0]) if kind.type == "generic_type" else text_of(kind)
         given = [self._evaluate(one, scope, this) for one in _field(node, "arguments").named_children]
         if name not in self.classes:
             return call_static("new", name, given)
@@ -299,13 +258,13 @@ class Machine:
             self._declare(declaration, made.fields, made)
 
     def _call(self, node: Node, scope: dict[str, Any], this: Instance | None) -> Any:
-        name = _text(_field(node, "name"))
+        name = text_of(_field(node, "name"))
         given = [self._evaluate(one, scope, this) for one in _field(node, "arguments").named_children]
         owner = node.child_by_field_name("object")
         if owner is None:
             assert this is not None
             return self.invoke(this, name, given)
-        static = _text(owner)
+        static = text_of(owner)
         if static in self.classes:
             return self.invoke(Instance(static, {}), name, given)
         if static in static_classes():
@@ -327,23 +286,15 @@ class Machine:
 
     def _invoke(self, method: Node, given: list[Any], this: Instance) -> Any:
         scope = {
-            _text(_field(one, "name")): _fit(value, _text(_field(one, "type")))
-            for one, value in zip(_parameters(method), given, strict=True)
+            text_of(_field(one, "name")): _fit(value, text_of(_field(one, "type")))
+            for one, value in zip(parameters_of(method), given, strict=True)
         }
         try:
             self._block(_field(method, "body"), scope, this)
         except _Return as result:
             kind = method.child_by_field_name("type")
-            return _fit(result.value, _text(kind)) if kind is not None else result.value
+            return _fit(result.value, text_of(kind)) if kind is not None else result.value
         return None
-
-
-def _parameters(method: Node) -> list[Node]:
-    return _named(method.child_by_field_name("parameters"))
-
-
-def _named(node: Node | None) -> list[Node]:
-    return [] if node is None else [child for child in node.named_children if "comment" not in child.type]
 
 
 def _field(node: Node, name: str) -> Node:
@@ -351,10 +302,6 @@ def _field(node: Node, name: str) -> Node:
     if found is None:
         raise _strange(node)
     return found
-
-
-def _text(node: Node | None) -> str:
-    return "" if node is None or node.text is None else node.text.decode()
 
 
 def _fit(value: Any, kind: str) -> Any:
@@ -367,7 +314,7 @@ def _first(kind: str) -> Any:
 
 
 def _strange(node: Node) -> EquipoiseError:
-    return bad_data("generator", f"must not write {node.type}", got=shown(_text(node)), hint="Mend the template")
+    return bad_data("generator", f"must not write {node.type}", got=shown(text_of(node)), hint="Mend the template")
 
 
 _STATEMENTS: dict[str, Callable[[Machine, Node, dict[str, Any], Instance | None], None]] = {

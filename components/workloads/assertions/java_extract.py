@@ -49,7 +49,7 @@ def _kept(rows: Iterator[Pair], limit: int) -> list[Pair]:
 
 
 def _rank(pair: Pair) -> str:
-    return hashlib.sha256(f"{ORDER}\0{pair.id}".encode()).hexdigest()
+    return hashlib.sha256(f"rows/{ORDER}\0{pair.id}".encode()).hexdigest()  # no seed of a split gives this order
 
 
 def _rows(project: Project, counts: Counter[str], rows_per_test: int, seen: set[str]) -> Iterator[Pair]:

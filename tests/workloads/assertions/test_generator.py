@@ -12,7 +12,8 @@ import pytest
 
 from components.files import sha256_tree
 from components.workloads.assertions import generator
-from components.workloads.assertions.generator_classes import FAMILIES, NAMES
+from components.workloads.assertions.generator_classes import FAMILIES
+from components.workloads.assertions.generator_names import NAMES
 from components.workloads.assertions.generator_tests import Style, write_test
 from components.workloads.assertions.java_syntax import is_call, is_method, statements
 from components.workloads.assertions.jsonl import read_jsonl

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from components.errors import EquipoiseError
-from components.workloads.assertions.interpreter import Machine, read_classes
+from components.workloads.assertions.interpreter import Machine
+from components.workloads.assertions.interpreter_classes import read_classes
 from components.workloads.assertions.interpreter_values import Exhausted, Instance, Thrown, wrapped
 
 CLASS = """
