@@ -171,7 +171,8 @@ def _planned(workload: Workload, section: Any, asked: Family, prepared: Path, pl
 
 
 def _remembered(run: Run) -> Run:
-    """The run with what its folder says of earlier attempts."""
+    """The run with what its folder says of earlier attempts; without the reference nothing can be compared, so that
+    its failure is not taken for granted but met again."""
     path = run.folder / RECORD
     if not path.is_file():
         return run
@@ -179,7 +180,8 @@ def _remembered(run: Run) -> Run:
         kept = strict_json.read(path)
         spent = {key: float(kept[key]) for key in ("cpu_seconds", "seconds")}
         if kept["fingerprint"] == run.fingerprint:
-            return replace(run, steps=int(kept["steps"]), failure=kept["failure"], **spent)
+            failure = None if run.setting == run.section.study.reference else kept["failure"]
+            return replace(run, steps=int(kept["steps"]), failure=failure, **spent)
     except (EquipoiseError, KeyError, TypeError, ValueError):
         pass  # damaged: the times are lost, what was trained is not
     return run

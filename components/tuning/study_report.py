@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -145,7 +146,7 @@ def _entry(study: Study, setting: Any, row: Sequence[Difference]) -> dict[str, A
         "shown": described(setting),
         "generated": setting.generated,
         "failures": failures,
-        "cpu_seconds": round(sum(run.cpu_seconds for run in runs) / len(runs), 1),
+        "cpu_seconds": round(median(run.cpu_seconds for run in runs), 1),  # the first run also pays for starting up
         "steps": [run.steps for run in runs],
         "metrics": {
             metric: {

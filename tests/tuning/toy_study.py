@@ -16,13 +16,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import matplotlib.figure  # noqa: F401  once here instead of in every child
 import numpy as np
 import polars as pl
 import torch
-import torch._dynamo  # noqa: F401  optimizers import it at their first step: once here instead of in every child
+import torch._dynamo  # optimizers import it at their first step: once here instead of in every child
 from safetensors.torch import load_file
 
-from components.config_parts import EvaluationConfig, GateConfig, StudyConfig
+from components.config_parts import EvaluationConfig, GateConfig, LossConfig, StudyConfig, TermConfig
 from components.data import strict_json
 from components.tuning.study import Study, run
 from components.tuning.study_report import conclude
@@ -32,7 +33,13 @@ SETTINGS = {"full": {}, "almost full": {"loss.size.weight": 0.5001}, "sizes": {"
 TIMES = ("cpu_seconds", "files", "folder")  # of a document: what differs between two ways to the same result
 
 
+class StudiedLoss(LossConfig):
+    above: TermConfig
+    size: TermConfig
+
+
 class StudiedToy(toy.ToySection):
+    loss: StudiedLoss  # pyright: ignore[reportIncompatibleVariableOverride]
     evaluation: EvaluationConfig
     gate: GateConfig
     study: StudyConfig
@@ -89,9 +96,10 @@ WORKLOAD = dataclasses.replace(toy.WORKLOAD, load=load, samples=samples, score=s
 
 
 def prepare(folder: Path) -> Path:
-    """The toy's data with 400 rows to judge on in place of 30."""
-    made = toy.prepare(section(), folder)
-    np.save(made / "validation.npy", np.random.default_rng(6).normal(size=(400, toy.FEATURES)).astype(np.float32))
+    """The toy's data with 400 rows in each split that may judge."""
+    made, draw = toy.prepare(section(), folder), np.random.default_rng(6)
+    for split in ("validation", "test"):
+        np.save(made / f"{split}.npy", draw.normal(size=(400, toy.FEATURES)).astype(np.float32))
     (made / "manifest.json").unlink()
     toy.write_manifest(made, {})
     return made
