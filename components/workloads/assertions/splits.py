@@ -27,7 +27,7 @@ def splitter(data: AssertionsData, projects: Collection[str]) -> Callable[[Pair]
         return lambda pair: homes[pair.project]
     shares = [("test", data.test_share), ("validation", data.validation_share), ("train", 1.0)]
     if data.split == "file":
-        return lambda pair: assign(data.seed, f"{pair.project}\0{pair.path}\0{pair.test_class}", shares)
+        return lambda pair: assign(data.seed, file_of(pair), shares)
     return lambda pair: assign(data.seed, pair.id, shares)
 
 
@@ -38,7 +38,12 @@ def group_of(data: AssertionsData, pair: Pair, projects: int) -> str:
         return pair.project
     if data.split == "random":
         return pair.id
-    return f"{pair.project}/{pair.path}/{pair.test_class}"
+    return file_of(pair)
+
+
+def file_of(pair: Pair) -> str:
+    """Names the file of the test; where its path is unknown the class stands for it."""
+    return f"{pair.project}/{pair.path or pair.test_class}"
 
 
 def row_key(pair: Pair) -> bytes:

@@ -53,10 +53,11 @@ def test_nothing_left_to_train_on_is_refused():
 
 def test_tests_of_a_file_stay_together():
     split = splitter(section(split="file").data, ["alpha"])
-    rows = [pair(path=f"src/{i}Test.java", test_name=f"test{j}") for i in range(60) for j in range(3)]
+    rows = [pair(path=f"src/{i}Test.java", test_class=f"Inner{j}Test") for i in range(60) for j in range(3)]
     found = [split(row) for row in rows]
     assert all(len(set(found[i : i + 3])) == 1 for i in range(0, len(found), 3))
     assert {"train", "validation", "test"} == set(found)
+    assert len({split(pair(path="", test_class=f"{i}Test")) for i in range(60)}) == 3
 
 
 def test_random_rows_do_not_stay_together():
@@ -68,8 +69,8 @@ def test_random_rows_do_not_stay_together():
 def test_training_retrieves_as_testing_does():
     one = pair()
     assert group_of(section().data, one, 5) == "alpha"
-    assert group_of(section().data, one, 1) == "alpha/src/test/java/alpha/StackTest.java/StackTest"
-    assert group_of(section(split="file").data, one, 5) == "alpha/src/test/java/alpha/StackTest.java/StackTest"
+    assert group_of(section().data, one, 1) == "alpha/src/test/java/alpha/StackTest.java"
+    assert group_of(section(split="file").data, one, 5) == "alpha/src/test/java/alpha/StackTest.java"
     assert group_of(section(split="random").data, one, 5) == one.id
 
 
