@@ -18,13 +18,7 @@ def judge_versions(place: Place, workload: str, version: int, against: int | Non
 
     with desk(place, workload, None, say) as at:
         champion = against if against is not None else at.ledger.champion(workload)
-        if champion is None:
-            raise misconfigured(
-                workload,
-                "there must be a champion to judge against",
-                got="none",
-                hint="Name a version with --against, or retrain first",
-            )
+        champion = _champion(champion, workload, "Name a version with --against, or retrain first")
         report = compare(at, version, champion)
         return {
             "workload": workload,
@@ -35,6 +29,13 @@ def judge_versions(place: Place, workload: str, version: int, against: int | Non
         }
 
 
+def _champion(version: int | None, workload: str, hint: str) -> int:
+    if version is None:
+        rule = "there must be a champion to judge against"
+        raise misconfigured(workload, rule, got="none", hint=hint, code="NO_CHAMPION")
+    return version
+
+
 def promote_version(
     place: Place, workload: str, version: int, actor: str | None, reason: str, say: Say
 ) -> dict[str, Any]:
@@ -43,6 +44,9 @@ def promote_version(
     from flows.registration import desk
 
     with desk(place, workload, actor, say) as at:
+        _champion(
+            at.ledger.champion(workload), workload, "Retrain first: the cheap baseline becomes the first champion"
+        )
         verdict = decide(at, version, automatic=False, reason=reason)
     return {
         "workload": workload,

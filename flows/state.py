@@ -47,8 +47,9 @@ class Place:
 
     @property
     def ledger(self) -> str | Path:
-        """What `open_ledger` takes: the PostgreSQL address of the environment, else a file in the state folder."""
-        return os.environ.get("EQUIPOISE_DATABASE_URL", "").strip() or self.state / "ledger.db"
+        """What `open_ledger` takes: the address or file of the environment, else a file in the state folder."""
+        named = os.environ.get("EQUIPOISE_DATABASE_URL", "").strip()
+        return named if "://" in named else Path(named or self.state / "ledger.db")
 
     def ledger_exists(self) -> bool:
         """A look must not create a ledger where there is none."""

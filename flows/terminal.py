@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -66,7 +67,7 @@ def guarded(command: Callable[[], int | None], arguments: Sequence[str]) -> int:
     except EquipoiseError as error:
         return _fail(error.code, str(error), int(error.exit_code), as_json, debug, place=error.place, hint=error.hint)
     except ClickException as error:
-        line = f"E_USAGE command line: {one_line(error.format_message()).rstrip('.')}. {_usage_hint(arguments)}"
+        line = f"E_USAGE command line: {_broken_rule(error)}, got {shown(arguments)}. {_usage_hint(error, arguments)}"
         return _fail("E_USAGE", line, 2, as_json, debug)
     except Exit as stop:
         return stop.exit_code
@@ -95,6 +96,18 @@ def _fail(code: str, line: str, status: int, as_json: bool, debug: bool, **more:
     return status
 
 
-def _usage_hint(arguments: Sequence[str]) -> str:
-    verb = next((a for a in arguments if not a.startswith("-")), "")
+def _broken_rule(error: Exception) -> str:
+    rule = one_line(error.format_message()).rstrip(".")  # pyright: ignore[reportAttributeAccessIssue]
+    return rule[:1].lower() + rule[1:]
+
+
+def shown(arguments: Sequence[str]) -> str:
+    """What was typed, cut where it is long."""
+    line = one_line(shlex.join(arguments)) or "nothing"
+    return line if len(line) <= 100 else f"{line[:99]}…"
+
+
+def _usage_hint(error: Exception, arguments: Sequence[str]) -> str:
+    unknown = str(error).startswith("No such command")
+    verb = "" if unknown else next((a for a in arguments if not a.startswith("-")), "")
     return f"See `equipoise {verb} --help`." if verb else "See `equipoise --help`."

@@ -224,7 +224,7 @@ class Ledger:
             target = state.previous if to is None else draft["version"]
             if target is None:
                 raise version_error(
-                    workload, "a rollback needs an earlier champion", target, "Name a version with --to"
+                    workload, "a rollback needs an earlier champion", "none", "Name a version with --to"
                 )
             expect_registered(connection, workload, target)
             return self._append(connection, draft | {"version": target} | switch_to(workload, target, current))

@@ -194,6 +194,6 @@ def blocked_error(workload: str, version: int) -> PromotionBlocked:
     )
 
 
-def version_error(workload: str, rule: str, version: int | None, hint: str) -> EquipoiseError:
+def version_error(workload: str, rule: str, version: int | str | None, hint: str) -> EquipoiseError:
     """E_LEDGER_VERSION (78): the ledger does not allow this version here."""
     return misconfigured(f"ledger {workload}", rule, got=version, hint=hint, code="LEDGER_VERSION")

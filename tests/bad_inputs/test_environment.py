@@ -39,6 +39,8 @@ NO_URL = {"PREFECT_API_URL": "prefect"}
 ROWS = {
     "the state is a file": (["status", "--state", "params.yaml"], {}, 73, "E_WRITE"),
     "the state is a file, by the environment": (["status"], {"EQUIPOISE_STATE": "params.yaml"}, 73, "E_WRITE"),
+    "a promotion before there is a champion": (["promote", "tool_calling", "7"], {}, 78, "E_NO_CHAMPION"),
+    "a judgement before there is a champion": (["gate", "tool_calling", "7"], {}, 78, "E_NO_CHAMPION"),
     "no project": (["status", "--project", "nowhere"], {}, 66, "E_MISSING"),
     "the project is a file": (["status", "--project", "params.yaml"], {}, 66, "E_MISSING"),
     "a database of another kind": (["history", "tool_calling"], NO_KIND, 78, "E_LEDGER_URL"),
@@ -58,6 +60,11 @@ def test_one_line_and_the_right_status(project, name):
     assert done.returncode == status, done.stderr
     lines = done.stderr.strip().splitlines()
     assert lines[-1].startswith(code) and "Traceback" not in done.stderr and done.stdout == ""
+
+
+def test_looking_at_a_ledger_that_is_not_there_does_not_create_it(project):
+    done = equipoise(project, "status", EQUIPOISE_DATABASE_URL="no-such-ledger")
+    assert done.returncode == 0 and not (project / "no-such-ledger").exists()
 
 
 def test_a_cron_of_four_fields(project):

@@ -85,6 +85,22 @@ def test_a_wrong_command_is_answered_on_one_line(plain, arguments, status, code)
     assert plain.params.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "rule", "hint"),
+    [
+        (["nonsense", "tool_calling"], "no such command 'nonsense', got nonsense tool_calling", "equipoise --help"),
+        (["train"], "missing argument 'workload', got train", "equipoise train --help"),
+        (["serve", "tool_calling", "--port", "x y"], "got serve tool_calling --port 'x y'", "equipoise serve --help"),
+        (["train", "tool_calling", "-\n" + "y" * 300], "\\n" + "y" * 60, "equipoise train --help"),
+    ],
+)
+def test_a_command_that_is_typed_wrong_is_shown_with_its_rule_and_the_help_that_helps(arguments, rule, hint, plain):
+    done = command(plain.project, *arguments)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2 and line.startswith("E_USAGE command line: ") and rule in line
+    assert line.endswith(f". See `{hint}`.") and len(line) < 800
+
+
 def test_what_set_changed_is_said_written_and_kept(plain):
     done = command(plain.project, "prepare", "tool_calling", "--set", "training.epochs=123")
     assert "tool_calling.training.epochs" in done.stderr and "epochs: 123" in plain.params.read_text()
