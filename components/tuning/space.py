@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from components.errors import EquipoiseError, Exit, misconfigured
+from components.tuning.nearest import nearest_hint
 
 DIGITS = 4  # of a weight: what people review is what was trained
 
@@ -82,7 +82,5 @@ def with_weights(section: Any, weights: Mapping[str, float]) -> Any:
 
 
 def _unknown(place: str, key: str, known: Mapping[str, float]) -> EquipoiseError:
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-    hint = f"Did you mean `{nearest[0]}`?" if nearest else f"Known: {', '.join(sorted(known))}"
-    return EquipoiseError("CONFIG_KEY", place, "no such number in the loss", got=key, hint=hint,
+    return EquipoiseError("CONFIG_KEY", place, "no such number in the loss", got=key, hint=nearest_hint(key, known),
                           exit_code=Exit.CONFIGURATION)  # fmt: skip

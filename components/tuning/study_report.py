@@ -14,6 +14,7 @@ from components.files import write_atomically, write_json, write_text
 from components.tuning.study import Study, described
 from components.tuning.study_compare import Difference, adjusted, differences
 
+NARROWEST = 1e-3  # span of an axis
 DIGITS = 9  # kept of every number: beyond them a sum depends on the number of threads
 COLOURS = {"better": "#1b7837", "worse": "#b2182b", "no difference shown": "#555555"}
 RESAMPLED = (
@@ -248,6 +249,8 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
         axes.set_yticks(range(len(shown)), [each["name"] for each in shown])
         axes.set_ylim(len(shown) - 0.5, -0.6)
         axes.margins(x=0.12)
+        if np.ptp(axes.get_xlim()) < NARROWEST:
+            axes.set_xlim(-NARROWEST, NARROWEST)  # nothing differs: a scale of rounding errors would say otherwise
         axes.set_title(metric, fontsize=10)
     figure.supxlabel(
         f"setting - {document['reference']}, {document['confidence']:.0%} interval; small: seed by seed; "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from components.errors import misconfigured
 from components.training.loop import train
+from components.tuning.nearest import nearest_hint
 from components.workload import Workload
 
 
@@ -73,9 +73,7 @@ def objectives_of(name: str, metrics: Mapping[str, float], objectives: Sequence[
     """
     for wanted in objectives:
         if wanted not in metrics:
-            nearest = difflib.get_close_matches(wanted, metrics, n=1, cutoff=0.4)
-            hint = f"Did you mean `{nearest[0]}`?" if nearest else f"Known: {', '.join(sorted(metrics))}"
-            place = f"params.yaml: {name}.tuning.objectives"
+            place, hint = f"params.yaml: {name}.tuning.objectives", nearest_hint(wanted, metrics)
             raise misconfigured(place, "no such validation metric", got=wanted, hint=hint, code="CONFIG_KEY")
     return {wanted: metrics[wanted] for wanted in objectives}
 
