@@ -106,7 +106,7 @@ def open_source(data: AssertionsData, survey: Survey) -> Iterator[Pair]:
     """The rows of the source; `auto` looks at what lies there.
 
     Raises:
-        EquipoiseError: E_MISSING (66) when nothing is there.
+        EquipoiseError: E_MISSING (66) when nothing is there that can be read.
     """
     source = Path(data.source)
     if not source.exists():
@@ -118,6 +118,13 @@ def open_source(data: AssertionsData, survey: Survey) -> Iterator[Pair]:
         )
     if data.format == "java" or (data.format == "auto" and not files(source) and has_sources(source)):
         return read_java(source, data.extracted_rows, data.rows_per_test, survey.extraction)
+    if data.format == "auto" and not files(source):
+        raise missing(
+            "assertions.data.source",
+            "must hold .jsonl files, or a folder or archive of Java sources for each project",
+            got=data.source,
+            hint="Put them there as they are: links and hidden folders are not followed",
+        )
     return read_jsonl(source)
 
 
