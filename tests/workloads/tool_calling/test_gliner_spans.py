@@ -276,6 +276,19 @@ def test_a_real_extractor_loads_without_network_and_finds_text_of_single_message
         assert span.confidence >= 0.5
 
 
+def test_a_real_extractor_reads_a_dialogue_longer_than_its_encoder_takes(real, tokenizer):
+    history = tuple(
+        Message(USER if i % 2 == 0 else ASSISTANT, f"a table in Lyon or in Nice, number {i}") for i in range(40)
+    )
+    (prediction,) = predictor(tokenizer, gliner_spans.load(real)).predict([Sample("a/1", "a", (TOOL,), history, {})])
+    for span in prediction.arguments.values():
+        assert history[span.turn].content[span.start : span.end] == span.text
+    endless = (Parameter("city", "where " * 600),)  # a description alone is longer: nothing to divide
+    with pytest.raises(EquipoiseError, match=r"E_GLINER2 .* Shorten the text or the descriptions of city") as caught:
+        gliner_spans.load(real).find(SAMPLE, [Part(0, 0, 5, 0)], {p.name: p.description for p in endless})
+    assert caught.value.exit_code == 65
+
+
 def test_a_model_names_the_package_and_the_bytes_and_takes_no_others(real, monkeypatch, tmp_path):
     import gliner2  # pyright: ignore[reportMissingImports]
 
