@@ -19,8 +19,8 @@ DIGITS = 9  # kept of every number: beyond them a sum depends on the number of t
 COLOURS = {"better": "#1b7837", "worse": "#b2182b", "no difference shown": "#555555"}
 RESAMPLED = (
     "{clusters} {cluster}s are drawn with replacement {resamples} times, the same for every setting, with the scores "
-    "of {seeds} seeds averaged in each sample; the spread of the differences over the seeds is added to the variance; "
-    "{confidence:.0%} intervals by Student's t; Holm over {family} comparisons"
+    "of {seeds} seeds averaged in each sample; seeds are not drawn, how far they spread counts beside; "
+    "{confidence:.0%} intervals; Holm over {family} comparisons"
 )
 
 
