@@ -34,8 +34,8 @@ class Workload:
         terms: name -> Term, in the order of the loss section.
         validate: (model, section, prepared, device) -> metrics that do not depend on loss weights; `objective` is the
             one that early stopping maximises.
-        evaluate: (section, prepared, checkpoint folder, out folder) -> metrics; predictions.parquet, metrics.json.
-        fit_baseline: (section, prepared, folder): trains the cheap baseline and writes it as a servable folder.
+        evaluate: (section, prepared, checkpoint folder, out folder) -> metrics; predictions.parquet, metrics.json, and
+            baseline/, the cheap baseline as a servable folder: the first champion.
         load: folder (of a checkpoint or a baseline; it says which) -> Predictor.
         samples: (prepared, split) -> iterator of labelled samples, in file order.
         score: (samples, predictions) -> polars frame, one row per sample: id, conversation, slices, prediction,
@@ -67,7 +67,6 @@ class Workload:
     terms: Mapping[str, Term]
     validate: Callable[[nn.Module, Any, Path, Any], Mapping[str, float]]
     evaluate: Callable[[Any, Path, Path, Path], Mapping[str, Any]]
-    fit_baseline: Callable[[Any, Path, Path], None]
     load: Callable[[Path], Predictor]
     samples: Callable[[Path, str], Iterator[Any]]
     score: Callable[[Sequence[Any], Sequence[Any]], pl.DataFrame]

@@ -155,7 +155,6 @@ WORKLOAD = Workload(
     terms=TERMS,
     validate=validate,
     evaluate=_absent,
-    fit_baseline=_absent,
     load=_absent,
     samples=_absent,
     score=_absent,

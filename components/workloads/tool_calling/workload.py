@@ -67,7 +67,6 @@ WORKLOAD = Workload(
     terms=TERMS,
     validate=validate,
     evaluate=evaluate,
-    fit_baseline=baseline.fit_baseline,
     load=load,
     samples=samples,
     score=score,

@@ -54,7 +54,6 @@ WORKLOAD = Workload(
     health=HEALTH,
     validate=validate,
     evaluate=evaluate,
-    fit_baseline=baseline.fit_baseline,
     load=load,
     samples=samples,
     score=score,
