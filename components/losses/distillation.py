@@ -7,23 +7,21 @@ as one more.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 from components.losses.contract import Masked
 from components.losses.focal import focal_ce
 from components.losses.precision import full
 
-LN_2 = math.log(2)
 IMPOSSIBLE = -1e30
 CPU_NUMBERS, GPU_NUMBERS = 2**16, 2**24  # that a stretch of rows holds: the cache of a core, or enough for a device
-OfRows = Callable[[Tensor, Tensor, Tensor], Tensor]
+Pair = tuple[Tensor, Tensor]  # log-probabilities and probabilities
+OfRows = Callable[[Pair, Pair, Tensor], Tensor]
 
 
 def focal_tokens(logits: Tensor, labels: Tensor, gamma: float, alpha: float | None = None, ignore: int = -1) -> Masked:
@@ -42,8 +40,8 @@ def focal_tokens(logits: Tensor, labels: Tensor, gamma: float, alpha: float | No
 def jsd(student: Tensor, teacher: Tensor, valid: Tensor, temperature: float = 1.0) -> Masked:
     """T^2 x Jensen-Shannon divergence of the softened distributions; before the T^2 it lies within [0, ln 2].
 
-    One pass forwards: log m = logaddexp(log p, log q) - ln 2 is the midpoint, d/d log p = p (log p - log m) / 2, the
-    other parts cancel; the derivative by the student's logits is known then. First derivatives only.
+    One pass forwards: with the midpoint m = (p + q) / 2, d/d log p = p (log p - log m) / 2, the other parts cancel; the
+    derivative by the student's logits is known then. First derivatives only.
 
     Args:
         student, teacher: logits [..., V] of equal shape; an outcome that is -inf on both sides counts for nothing.
@@ -96,30 +94,32 @@ def _alike(student: Tensor, teacher: Tensor, valid: Tensor) -> tuple[Tensor, Ten
     return student.to(kind), teacher.to(kind).expand(student.shape), valid.expand(student.shape[:-1])
 
 
-def _log_softmax(logits: Tensor, temperature: float) -> Tensor:
-    """An outcome that is -inf gets a number so low that its probability stays 0 and its share 0 x number is 0."""
-    softened = logits if temperature == 1 else logits / temperature
-    return functional.log_softmax(softened, -1).clamp_min_(IMPOSSIBLE)
+def _softened(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Log-probabilities and probabilities [R, V] from one exponential. An outcome that is -inf gets a number so low
+    that its probability stays 0 and its share 0 x number is 0."""
+    logits = logits / temperature
+    logits.sub_(logits.amax(-1, keepdim=True)).clamp_min_(IMPOSSIBLE)
+    likely = torch.exp(logits)
+    total = likely.sum(-1, keepdim=True)
+    return logits.sub_(total.log()), likely.div_(total)
 
 
-def _jensen_shannon(student: Tensor, teacher: Tensor, slope: Tensor) -> Tensor:
-    """Divergence [R] of log-probabilities [R, V], which it overwrites; puts its derivative by the logits in `slope`."""
-    middle = torch.logaddexp(student, teacher).sub_(LN_2)
-    probability = torch.exp(teacher)
-    other = torch.linalg.vecdot(teacher.sub_(middle), probability)
-    torch.exp(student, out=probability)
-    torch.mul(student.sub_(middle), probability, out=slope)
+def _jensen_shannon(student: Pair, teacher: Pair, slope: Tensor) -> Tensor:
+    """Divergence [R] of two sides [R, V], which it overwrites; puts its derivative by the logits in `slope`."""
+    (log_p, p), (log_q, q) = student, teacher
+    # log((p + q) / 2): what logaddexp gives, without its exponential. Where both underflow their shares are 0.
+    middle = torch.add(p, q).mul_(0.5).clamp_min_(torch.finfo(p.dtype).tiny).log_()
+    other = torch.linalg.vecdot(log_q.sub_(middle), q)
+    torch.mul(log_p.sub_(middle), p, out=slope)
     own = slope.sum(-1)
-    slope.addcmul_(probability, own.unsqueeze(-1), value=-1).mul_(0.5)
+    slope.addcmul_(p, own.unsqueeze(-1), value=-1).mul_(0.5)
     return own.add_(other).mul_(0.5)
 
 
-def _kullback_leibler(student: Tensor, teacher: Tensor, slope: Tensor) -> Tensor:
-    probability = torch.exp(teacher)
-    value = torch.linalg.vecdot(teacher.sub_(student), probability)
-    torch.exp(student, out=slope)
-    slope.sub_(probability)
-    return value
+def _kullback_leibler(student: Pair, teacher: Pair, slope: Tensor) -> Tensor:
+    (log_p, p), (log_q, q) = student, teacher
+    torch.sub(p, q, out=slope)
+    return torch.linalg.vecdot(log_q.sub_(log_p), q)
 
 
 class _Divergence(torch.autograd.Function):
@@ -134,8 +134,9 @@ class _Divergence(torch.autograd.Function):
         step = max(1, (CPU_NUMBERS if rows.device.type == "cpu" else GPU_NUMBERS) // width)
         for low in range(0, len(rows), step):
             part = slice(low, low + step)
-            a, b = _log_softmax(rows[part], temperature), _log_softmax(others[part], temperature)
-            values[part] = of_rows(a, b, slope[part])
+            values[part] = of_rows(
+                _softened(rows[part], temperature), _softened(others[part], temperature), slope[part]
+            )
         ctx.save_for_backward(slope.view(student.shape))
         ctx.temperature = temperature
         return values.mul_(temperature**2).view(student.shape[:-1])
