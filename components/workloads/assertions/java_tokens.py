@@ -120,7 +120,7 @@ def _must_part(left: str, right: str) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def _merge(left: str, right: str) -> bool:
-    return _lexed(left + right) != (left, right)
+    return _lexed(left + right) != (left, right) or left == right == "."  # three of them would be one token
 
 
 def _wordlike(character: str) -> bool:
