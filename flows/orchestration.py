@@ -84,10 +84,11 @@ def _reached(server: str) -> Iterator[None]:
     except EquipoiseError:
         raise
     except Exception as error:
-        if ended := _own.ended():
+        lost = "Failed to reach API" in str(error) or type(error).__module__.startswith("httpx")
+        if ended := _own.ended(STOP_SECONDS if lost else 0):  # it hangs up a moment before it is gone
             hint = f"Read why in prefect/{LOG} of the state folder, then run the command again"
             raise unavailable("embedded Prefect", ended, hint) from error
-        if isinstance(error, RuntimeError) and "Failed to reach API" in str(error):
+        if lost and isinstance(error, RuntimeError):
             raise unavailable(server, str(error).splitlines()[0]) from error
         raise
 
@@ -105,10 +106,14 @@ class _OwnServer:
             self._start(place)
         return self._address
 
-    def ended(self) -> str | None:
-        """How it ended by itself, for a person; None while it runs or where there is none."""
-        status = None if self._child is None else self._child.poll()
-        return None if status is None else f"its end with status {status}"
+    def ended(self, seconds: float) -> str | None:
+        """How it ended by itself, if it does so within that time, for a person; None too where there is none."""
+        if self._child is None:
+            return None
+        try:
+            return f"its end with status {self._child.wait(seconds)}"
+        except subprocess.TimeoutExpired:
+            return None
 
     def _start(self, place: Place) -> None:
         with socket.create_server((HOST, 0)) as listening, (place.state / "prefect" / LOG).open("ab") as log:
