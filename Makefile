@@ -45,7 +45,7 @@ types: setup
 
 # Each file checks that both sides agree, times them, and prints one JSON line.
 BENCH := $(sort $(basename $(notdir $(wildcard benchmarks/p[0-9]*.py))))
-BENCH_FAST := p3_supervision_memory p4_supervision_loss p7_batches p11_pnl p12_span_labels p13_startup p15_bootstrap
+BENCH_FAST := p3_supervision_memory p4_supervision_loss p5_divergence p6_token_losses p7_batches p11_pnl p12_span_labels p13_startup p15_bootstrap
 
 bench: setup
 	@for name in $(BENCH); do OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$name || exit 1; done
