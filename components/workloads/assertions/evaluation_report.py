@@ -46,7 +46,7 @@ def _head(found: Findings, settings: EvaluationConfig) -> list[str]:
         "# assertions on held-out tests",
         "",
         f"{frame.height} assertions of {frame['conversation'].n_unique()} files in {frame['project'].n_unique()} "
-        f"projects; {float(frame['copyable'].mean() or 0):.1%} can be copied from the input. Intervals: "
+        f"projects; {frame['copyable'].to_numpy().mean():.1%} can be copied from the input. Intervals: "
         f"{settings.confidence:.0%}, drawn by file. Both sides are compared in one spacing.",
         "",
     ]

@@ -61,15 +61,18 @@ def near_counts(pieces: NDArray[np.int32], size: int) -> csr_array:
 def factored(counts: csr_array, width: int) -> NDArray[np.float32]:
     """[V, D] from counts: positive PMI with contexts smoothed by the power 3/4 (Levy et al. 2015), then a truncated SVD
     with each side given the root of the singular values; a fixed seed and signs, so the same counts give the same."""
-    cells = counts.tocoo()
-    rows = np.asarray(counts.sum(axis=1)).ravel()
-    columns = np.asarray(counts.sum(axis=0)).ravel() ** 0.75
-    expected = rows[cells.row] / max(rows.sum(), 1.0) * columns[cells.col] / max(columns.sum(), 1e-9)
-    information = np.maximum(np.log(np.maximum(cells.data / max(cells.data.sum(), 1.0), 1e-30) / expected), 0.0)
-    matrix = coo_array((information, (cells.row, cells.col)), shape=counts.shape).tocsr()
-    width = min(width, matrix.shape[0] - 1)
-    left, strength, _ = randomized_svd(matrix, width, random_state=SEED, n_iter=4)
-    return np.ascontiguousarray(left * np.sqrt(strength), dtype=np.float32)
+    cells = coo_array(counts)
+    number, row, column = np.asarray(cells.data, np.float64), np.asarray(cells.row), np.asarray(cells.col)
+    size = len(counts.indptr) - 1
+    left, right = (np.bincount(axis, weights=number, minlength=size) for axis in (row, column))
+    right = right**0.75
+    total = max(float(number.sum()), 1.0)
+    expected = left[row] / total * right[column] / max(float(right.sum()), 1e-9)
+    information = np.maximum(np.log(number / total / expected), 0.0)
+    matrix = csr_array(coo_array((information, (row, column)), shape=(size, size)))
+    width = min(width, size - 1)
+    vectors, strength, _ = randomized_svd(matrix, width, random_state=SEED, n_iter=4)  # pyright: ignore[reportArgumentType]
+    return np.ascontiguousarray(vectors * np.sqrt(strength), dtype=np.float32)
 
 
 @lru_cache(maxsize=1)
