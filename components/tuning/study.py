@@ -25,6 +25,7 @@ from components.training.fingerprint import fingerprint
 from components.training.interrupt import TrainingInterrupted
 from components.training.loop import train
 from components.training.progress import as_clock
+from components.training.progress import say as warn
 from components.training.reach import ROOT, stage_sources
 from components.tuning.alone import alone
 from components.tuning.nearest import nearest_hint
@@ -183,7 +184,7 @@ def _remembered(run: Run) -> Run:
             failure = None if run.setting == run.section.study.reference else kept["failure"]
             return replace(run, steps=int(kept["steps"]), failure=failure, **spent)
     except (EquipoiseError, KeyError, TypeError, ValueError):
-        pass  # damaged: the times are lost, what was trained is not
+        warn(f"warning: {path} is damaged: what the run took is lost, what it trained is not")
     return run
 
 

@@ -38,7 +38,7 @@ def copied(done, tmp_path):
 
 def long_enough(**changes):
     """The toy trained until it knows its task, so that the seeds agree."""
-    values = section(epochs=8, **({"seeds": list(range(1, 8))} | changes)).model_dump(mode="json")
+    values = section(epochs=6, **({"seeds": list(range(1, 8))} | changes)).model_dump(mode="json")
     values["training"]["learning_rate"] = 0.05
     values["model"]["dropout"] = 0.0
     return type(section()).model_validate(values)
@@ -50,51 +50,31 @@ def refusal(call):
     return refused.value.code, int(refused.value.exit_code), str(refused.value)
 
 
-@pytest.fixture(scope="module")
-def planted(tmp_path_factory):
-    """A state folder that the tests of one recipe share: what one of them trained, the next finds."""
-    return tmp_path_factory.mktemp("planted")
-
-
-def test_the_planted_difference_is_shown_and_the_null_is_not(prepared, planted):
-    settings = long_enough(metrics=["above/accuracy", "above/error"], leave_one_out=True)
-    document = conclude(study(prepared, planted, settings))
+def test_the_planted_difference_is_shown_and_the_null_is_not(prepared, tmp_path):
+    settings = long_enough(metrics=["above/accuracy", "above/error"])
+    document = conclude(study(prepared, tmp_path, settings))
     by_name = {each["name"]: each for each in document["settings"]}
-    assert list(by_name) == ["full", "almost full", "sizes", "without-size"]
+    assert list(by_name) == ["full", "almost full", "sizes"]
     assert by_name["full"]["verdict"] == "reference" and by_name["full"]["metrics"]["above/accuracy"]["mean"] > 0.9
     assert by_name["sizes"]["against"]["above/accuracy"]["verdict"] == "worse", "it never learns what is judged"
     assert by_name["almost full"]["verdict"] == "no difference shown"
     # more errors count as better where the gate says nothing: it judges accuracy only
     assert by_name["sizes"]["verdict"] == "better in above/error, worse in above/accuracy"
     family = [pair for each in document["settings"] for pair in each["against"].values()]
-    assert len(family) == 6 and all(pair["adjusted"] >= pair["p"] for pair in family)
-    assert document["left_out"] == {"without-above": "it is the same as sizes"}
-    assert "80 conversations are drawn" in document["resampled"] and "Holm over 6" in document["resampled"]
-    text = (planted / "studies" / document["study"] / "report.md").read_text()
-    assert "| sizes | above/accuracy |" in text and "Seeds 1, 2, 3, 4, 5, 6, 7; 8 epochs a run" in text
-    assert (planted / "studies" / document["study"] / "forest.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_the_closing_sentence_names_the_largest_difference(prepared, planted):
-    document = conclude(study(prepared, planted, long_enough()))
-    largest = document["settings"][1]["against"]["above/accuracy"]
-    shown = f"{largest['value']:+.4f} [{largest['low']:+.4f}, {largest['high']:+.4f}]"
-    assert document["sentence"] == (
-        f"no setting is shown better than full: largest difference {shown}, almost full in above/accuracy; "
-        "shown worse: sizes"
-    )
-    turned = conclude(study(prepared, planted, long_enough(reference="sizes")))
-    assert turned["sentence"].startswith("shown better than sizes: full in above/accuracy by +0.")
-    assert turned["cpu_seconds"] == document["cpu_seconds"], "another reference trains nothing"
+    assert len(family) == 4 and all(pair["adjusted"] >= pair["p"] for pair in family)
+    assert "80 conversations are drawn" in document["resampled"] and "Holm over 4" in document["resampled"]
+    text = (tmp_path / "studies" / document["study"] / "report.md").read_text()
+    assert "| sizes | above/accuracy |" in text and "Seeds 1, 2, 3, 4, 5, 6, 7; 6 epochs a run" in text
+    assert (tmp_path / "studies" / document["study"] / "forest.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_killed_in_the_middle_it_says_what_an_undisturbed_study_says(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "tests.tuning.toy_study", "2", str(tmp_path)],
+        [sys.executable, "-m", "tests.tuning.toy_study", "1", str(tmp_path)],
         cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout)["kills"] >= 3
+    assert json.loads(done.stdout)["kills"] == 2
 
 
 def test_more_seeds_and_settings_only_add_runs(prepared, done, copied):
