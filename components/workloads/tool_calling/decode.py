@@ -82,7 +82,7 @@ def to_found_span(
     turns, starts, ends = tokens
     turn = int(turns[start]) + first_message
     text = history[turn].content
-    low, high = trim(text, int(starts[start]), int(ends[end]))
+    low, high = whole_words(text, *trim(text, int(starts[start]), int(ends[end])))
     return FoundSpan(text[low:high], turn, low, high, float(confidence)) if low < high else None
 
 
@@ -94,6 +94,22 @@ def trim(text: str, start: int, end: int) -> tuple[int, int]:
     while end > start and text[end - 1].isspace():
         end -= 1
     return start, end
+
+
+def whole_words(text: str, start: int, end: int) -> tuple[int, int]:
+    """Moves character offsets [start, end) outwards to the ends of words: a token may be a part of one, a value is not.
+
+    Only in scripts that put blanks between words.
+    """
+    while 0 < start < end and _one_word(text[start - 1 : start + 1]):
+        start -= 1
+    while start < end < len(text) and _one_word(text[end - 1 : end + 1]):
+        end += 1
+    return start, end
+
+
+def _one_word(pair: str) -> bool:
+    return pair.isalnum() and max(pair) < "\u0e00"  # Thai; beyond it scripts run words together
 
 
 def _log_probabilities(logits: NDArray[np.floating]) -> Floats:

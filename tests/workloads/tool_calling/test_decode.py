@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.errors import EquipoiseError
-from components.workloads.tool_calling.decode import decode_spans, to_found_span, trim
+from components.workloads.tool_calling.decode import decode_spans, to_found_span, trim, whole_words
 from components.workloads.tool_calling.dialogues import USER, FoundSpan, Message
 
 NO = -math.inf
@@ -154,3 +154,30 @@ def test_text_comes_from_the_original_message(start, end, expected):
 def test_trim_equals_strip(text, start, end):
     low, high = trim(text, start, end)
     assert text[low:high] == text[max(start, 0) : max(end, 0)].strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "whole"),
+    [
+        ("to New Alameda please", "New Ala", "New Alameda"),
+        ("in San Jose", "ose", "Jose"),
+        ("at 5pm today", "5", "5pm"),
+        ("Phil's place", "Phi", "Phil"),  # an apostrophe ends a word, as it does where values are looked up
+        ("caf\u00e9s there", "caf", "caf\u00e9s"),
+        ("$5.50 each", "5.50", "5.50"),
+        ("\u53bb\u5317\u4eac\u5427", "\u5317\u4eac", "\u5317\u4eac"),  # no blanks between words: left as it is
+        ("a b", "", ""),
+    ],
+)
+def test_a_value_is_made_of_whole_words(text: str, said: str, whole: str) -> None:
+    start = text.index(said)
+    low, high = whole_words(text, start, start + len(said))
+    assert text[low:high] == whole
+
+
+@given(st.text(max_size=20), st.integers(0, 20), st.integers(0, 20))
+def test_whole_words_only_grow_and_stay_as_they_are(text: str, one: int, other: int) -> None:
+    start, end = sorted((min(one, len(text)), min(other, len(text))))
+    low, high = whole_words(text, start, end)
+    assert 0 <= low <= start <= end <= high <= len(text)
+    assert whole_words(text, low, high) == (low, high)
