@@ -242,13 +242,6 @@ def softmax_earns_more(section: TradingConfig, known: Training, walked: Sequence
     return measures.interval_of(parts, np.concatenate(months), measures.mean, section.evaluation).low > 0
 
 
-def fit_baseline(section: TradingConfig, prepared: Path, folder: Path) -> None:
-    """Chooses and trains the first champion on what lies before the hold-out; `folder` appears whole or not at all."""
-    known = read_training(prepared)
-    better = softmax_earns_more(section, known, walk_softmax(section, prepared, known))
-    write(fit_softmax(section, prepared) if better else fit_static(prepared), prepared, folder)
-
-
 def write(model: Always | Softmax, prepared: Path, folder: Path) -> None:
     """The folder that `load` reads; the same baseline gives the same bytes."""
     if isinstance(model, Softmax):
@@ -265,7 +258,7 @@ def write(model: Always | Softmax, prepared: Path, folder: Path) -> None:
 
 
 def load(folder: Path) -> Always | Softmax:
-    """The baseline that `fit_baseline` wrote.
+    """The baseline that `write` wrote.
 
     Raises:
         EquipoiseError: E_MISSING (66) without one of its files, E_MODEL (65) when they are damaged or do not fit.

@@ -11,6 +11,7 @@ from components.config import load_config
 from components.config_trading import TradingConfig
 from components.data.arrays import open_array
 from components.data.manifest import read_manifest, write_manifest
+from components.workloads.trading import baseline
 from components.workloads.trading.data import generate, prepare, samples
 from components.workloads.trading.records import Prediction, Sample
 
@@ -35,6 +36,13 @@ def market(folder: Path, seed: int, edge: float, days: int = 5000) -> tuple[Trad
     generate(section, folder / "raw")
     prepare(section, folder / "prepared")
     return section, folder / "prepared"
+
+
+def first_champion(section: TradingConfig, prepared: Path) -> baseline.Always | baseline.Softmax:
+    """What evaluate leaves as baseline: the softmax regression only where the walk-forward shows that it earns more."""
+    known = baseline.read_training(prepared)
+    better = baseline.softmax_earns_more(section, known, baseline.walk_softmax(section, prepared, known))
+    return baseline.fit_softmax(section, prepared) if better else baseline.fit_static(prepared)
 
 
 def replace_array(prepared: Path, name: str, values: np.ndarray) -> None:

@@ -15,7 +15,7 @@ from components.workloads.trading import baseline as b
 from components.workloads.trading.records import Panel, Sample
 from components.workloads.trading.windows import read_reading, read_strategies
 
-from .prepared_market import held_out, market, replace_array
+from .prepared_market import first_champion, held_out, market, replace_array
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_the_first_champion_is_what_the_walk_forward_showed(
     planted: tuple[TradingConfig, Path], null: tuple[TradingConfig, Path], tmp_path: Path
 ) -> None:
     for name, (section, prepared), form in (("planted", planted, "softmax"), ("null", null, "static")):
-        b.fit_baseline(section, prepared, tmp_path / name)
+        b.write(first_champion(section, prepared), prepared, tmp_path / name)
         assert json.loads((tmp_path / name / "model.json").read_text())["form"] == form
         model = b.load(tmp_path / name)
         assert isinstance(model, b.Softmax if form == "softmax" else b.Always)
