@@ -1,7 +1,8 @@
-"""The Workload record: a workload is a record of functions, and WORKLOADS is the one table of them."""
+"""The Workload record: a workload is a record of functions, and NAMES is the one table of them."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ class Predictor(Protocol):
         ...
 
 
-NAMES = ("tool_calling", "trading", "assertions")
+NAMES = ("tool_calling", "trading", "assertions")  # folders below components/workloads
 
 
 def known(name: str) -> str:
@@ -110,8 +111,5 @@ def known(name: str) -> str:
 
 
 def workload(name: str) -> Workload:
-    """The record of that name, or E_WORKLOAD (2); torch is imported here, not before."""
-    known(name)
-    from components.workloads.table import WORKLOADS
-
-    return WORKLOADS[name]
+    """The record of that name, or E_WORKLOAD (2); torch is imported here, not before, and no other workload."""
+    return importlib.import_module(f"components.workloads.{known(name)}.workload").WORKLOAD

@@ -28,7 +28,7 @@ from flows.promote import roll_back
 from flows.registration import Desk, desk, register_folder
 from flows.single import up_to
 from flows.state import Place, make_state
-from flows.warm import import_all
+from flows.warm import import_flow
 
 WORKLOAD = "tool_calling"
 WEIGHTS = "model.safetensors"
@@ -99,7 +99,7 @@ def _prepared(where: Place, say: Say) -> None:
 
     with ThreadPoolExecutor(max_workers=1) as aside, embedded(where, say):
         data = aside.submit(up_to, where, WORKLOAD, "prepare", say)
-        import_all()
+        import_flow(WORKLOAD)
         data.result()
 
 

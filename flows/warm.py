@@ -13,19 +13,23 @@ from pathlib import Path
 
 from components.errors import EquipoiseError
 from components.registry.database import cache_folder, ensure_template
+from components.workload import NAMES, workload
 from flows.orchestration import ensure_database, environment
 from flows.state import Place
 
-IMPORTED = (
-    *("dvc.repo", "dvc.stage", "matplotlib.font_manager", "mlflow.pyfunc", "prefect.server.api.server", "uvicorn"),
-    *("components.workloads.table", "flows.judging", "flows.prefect_child", "flows.registration", "flows.retrain"),
+BY_FLOW = (
+    *("dvc.repo", "dvc.stage", "matplotlib.font_manager", "mlflow.pyfunc"),
+    *("flows.judging", "flows.registration", "flows.retrain"),
 )
+BY_SERVER = ("flows.prefect_child", "prefect.server.api.server", "uvicorn")
 
 
-def import_all() -> None:
-    """Imports what a retraining needs; Prefect and MLflow read the environment then, so set it up before."""
-    for name in IMPORTED:
+def import_flow(*workloads: str) -> None:
+    """Imports what retraining these needs; Prefect and MLflow read the environment then, so set it up before."""
+    for name in BY_FLOW:
         importlib.import_module(name)
+    for name in workloads:
+        workload(name)
 
 
 def warm(say: Callable[[str], object]) -> None:
@@ -36,7 +40,9 @@ def warm(say: Callable[[str], object]) -> None:
         try:
             os.environ.update(environment(place))
             ensure_database(place, say)
-            import_all()
+            import_flow(*NAMES)
+            for name in BY_SERVER:
+                importlib.import_module(name)
             ensure_template(cache_folder(place.state))
         finally:
             os.environ.clear()

@@ -46,7 +46,6 @@ NOT_COUNTED = (
     "components.config_trading",
     "components.errors",
     "components.workload",
-    "components.workloads.table",
 )
 
 Name = tuple[str, str]  # a module and a name in it

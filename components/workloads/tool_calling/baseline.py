@@ -13,15 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from components.config import ToolCallingConfig
 from components.data.manifest import published
@@ -32,6 +30,9 @@ from components.workloads.tool_calling.dialogues import FoundSpan, Prediction, S
 from components.workloads.tool_calling.elements import element_text
 from components.workloads.tool_calling.requests import given_tools
 from components.workloads.tool_calling.value_dictionary import Counts, Finder
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 FORMAT = 1
 FILES = ("model.json", "vocabulary.json", "values.json", "weights.safetensors")
@@ -237,6 +238,8 @@ def fit(samples: Iterator[Sample], minimum: int, strength: float, passes: int) -
     vocabularies, features = tfidf.fit(documents(), minimum)
     if not labels["decision"]:
         raise bad_data("baseline", "needs labelled training samples", got="none", hint="Prepare data with labels")
+    from sklearn.linear_model import LogisticRegression  # seconds that those who only load a baseline need not wait
+
     exact = LogisticRegression(C=strength, max_iter=1000)
     quick = LogisticRegression(C=strength, solver="saga", max_iter=passes, tol=1e-3, random_state=0)
     heads = {
@@ -265,6 +268,8 @@ def _regress(
         counts = Counter(chosen)
         bias = np.log([counts[name] + 1.0 for name in found]).astype(np.float32)
         return Linear(tuple(found), np.zeros((features.get_shape()[1], len(found)), np.float32), bias)
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # `passes` ends the fit early on purpose
         model.fit(features[rows], chosen)

@@ -17,8 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from components.config_trading import TradingConfig
 from components.data.arrays import open_array
@@ -151,6 +149,9 @@ def regress(features: NDArray[np.floating], labels: Whole, strength: float) -> R
         return Regression(classes, np.zeros((values.shape[1], 1)), np.zeros(1))
     mean, spread = values.mean(axis=0), values.std(axis=0)
     spread = np.where(spread > 1e-9, spread, 1.0)
+    from sklearn.exceptions import ConvergenceWarning  # seconds that those who only load a baseline need not wait
+    from sklearn.linear_model import LogisticRegression
+
     model = LogisticRegression(C=strength, max_iter=PASSES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the last digits do not matter to a baseline
