@@ -18,8 +18,8 @@ setup: $(STAMP)
 # uv installs in seconds what pip needs minutes for; where uv cannot be had or fails, pip does it.
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
-	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet -c constraints.txt uv || echo "no uv: pip will take some minutes"
-	@{ test -x $(BIN)/uv && UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; } \
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install -qq -c constraints.txt uv || echo "no uv: pip will take some minutes"
+	@{ test -x $(BIN)/uv && UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install -qq --python $(BIN)/python -c constraints.txt -e '.[dev]'; } \
 		|| $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@$(BIN)/python -m flows.warm
 	@touch $(STAMP)
