@@ -54,9 +54,10 @@ def environment(place: Place) -> dict[str, str]:
 
 @contextmanager
 def embedded(place: Place, say: Callable[[str], object]) -> Iterator[None]:
-    """Prepares the process for a flow run; to be called before Prefect is imported, which reads the address then.
+    """Prepares the process for a flow run; best called before Prefect is imported, which reads our settings then.
 
     Without PREFECT_API_URL a server of our own is started, once a process, and not waited for: it listens at once.
+    Prefect is told its address also where it was imported before, and looks for it in the environment no more.
 
     Raises:
         EquipoiseError: E_PREFECT (69) when the named server does not answer or our own does not start.
@@ -70,8 +71,10 @@ def embedded(place: Place, say: Callable[[str], object]) -> Iterator[None]:
         return
     ensure_database(place, say)
     os.environ["PREFECT_API_URL"] = _own.address(place)
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
     try:
-        with _reached("embedded Prefect"):
+        with temporary_settings({PREFECT_API_URL: os.environ["PREFECT_API_URL"]}), _reached("embedded Prefect"):
             yield
     finally:
         del os.environ["PREFECT_API_URL"]
