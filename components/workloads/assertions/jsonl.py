@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from components.data import strict_json
+from components.data import json_lines
 from components.errors import missing
 from components.workloads.assertions.fields import labelled, refuse
 from components.workloads.assertions.java_tokens import tokens
@@ -52,23 +50,7 @@ def read_lines(path: Path) -> Iterator[tuple[Any, str]]:
         EquipoiseError: E_MISSING (66) when the file cannot be opened, E_JSON (65) for its contents, E_PAIR (65) when
             there is no line in it.
     """
-    empty = True
-    try:
-        with _open(path) as handle:
-            number = 0
-            while raw := handle.readline(LINE_BYTES + 2):
-                number += 1
-                if raw.strip():
-                    empty = False
-                    place = f"{path}:{number}"
-                    yield strict_json.loads(raw, place, max_bytes=LINE_BYTES), place
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise refuse(str(path), "must be a whole gzip file", str(error), "Fetch or write the file again") from error
-    except OSError as error:
-        got = error.strerror or str(error)
-        raise missing(str(path), "must be a readable file", got=got, hint="Name an existing file") from error
-    if empty:
-        raise refuse(str(path), "must hold at least one line", "an empty file", "Write the data again")
+    return json_lines.read_lines(path, LINE_BYTES, refuse)
 
 
 def to_line(pair: Pair) -> str:
@@ -76,7 +58,3 @@ def to_line(pair: Pair) -> str:
     row = {name: value for name, value in vars(pair).items() if name != "prior"}
     row["n_tok"] = [len(tokens(text or "")) for text in (pair.focal_code, pair.test_prefix, pair.assertion)]
     return json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n"
-
-
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]

@@ -12,7 +12,7 @@ from typing import Any
 
 from components.config import ToolCallingConfig, ToolCallingData
 from components.data.manifest import published, verify_once, write_manifest
-from components.data.splits import SPLITS, assign, stable_share
+from components.data.splits import SPLITS, assign, check_split, stable_share
 from components.data.tokenizer import TextTokenizer, train_tokenizer
 from components.data.watched import watched
 from components.errors import bad_data, misconfigured, missing
@@ -97,10 +97,7 @@ def samples(prepared: Path, split: str) -> Iterator[Sample]:
         EquipoiseError: E_MISSING (66) without prepared data, E_MANIFEST (65) when it was changed.
     """
     verify_once(prepared)
-    if split not in SPLITS:
-        raise bad_data(
-            str(prepared), f"the split must be one of {', '.join(SPLITS)}", got=split, hint="Name one of them"
-        )
+    check_split(prepared, split)
     return read_samples(prepared / f"samples-{split}.jsonl.gz")
 
 

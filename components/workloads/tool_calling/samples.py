@@ -6,26 +6,23 @@ first occurs, then per conversation its messages and its samples, which name the
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.errors import bad_data, missing
+from components.data.kept_lines import LineWriter, read_kept
 from components.workloads.tool_calling.dialogues import Labels, Message, Parameter, Sample, Span, Tool
 
 SPAN_FIELDS = ("argument_spans", "slot_spans")
 
 
-class SampleWriter:
+class SampleWriter(LineWriter):
     """Writes one split's samples; the same samples give the same bytes."""
 
     def __init__(self, path: Path) -> None:
-        self._raw = path.open("wb")
-        self._file = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, compresslevel=5, mtime=0)
+        super().__init__(path)
         self._offers: dict[bytes, int] = {}
         self._shared: dict[tuple[int, int, int], tuple[int, Sample]] = {}
 
@@ -44,7 +41,7 @@ class SampleWriter:
                     "labels": None if sample.labels is None else _labels_to_json(sample.labels),
                 }
             )
-        self._line({"conversation": samples[0].conversation, "messages": list(messages), "samples": listed})
+        self.line({"conversation": samples[0].conversation, "messages": list(messages), "samples": listed})
 
     def _offer(self, sample: Sample) -> int:
         key = (id(sample.tools), id(sample.slots), id(sample.intents))
@@ -62,24 +59,11 @@ class SampleWriter:
         number = self._offers.get(digest)
         if number is None:
             number = self._offers[digest] = len(self._offers)
-            self._line({"offer": body})
+            self.line({"offer": body})
         if len(self._shared) > 64:
             self._shared.clear()
         self._shared[key] = (number, sample)  # holding the sample keeps its ids from being given to others
         return number
-
-    def _line(self, value: Any) -> None:
-        self._file.write(json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n")
-
-    def close(self) -> None:
-        self._file.close()
-        self._raw.flush()
-        os.fsync(self._raw.fileno())
-        self._raw.close()
-
-    def abandon(self) -> None:
-        """Closes the file without caring whether it is whole."""
-        self._raw.close()
 
 
 def read_samples(path: Path) -> Iterator[Sample]:
@@ -88,25 +72,15 @@ def read_samples(path: Path) -> Iterator[Sample]:
     Raises:
         EquipoiseError: E_MISSING (66) without the file, E_DATA (65) when it is damaged.
     """
-    if not path.is_file():
-        raise missing(
-            str(path), "the prepared samples must be there", got="no file", hint="Run prepare for this workload"
-        )
     offers: list[tuple[tuple[Tool, ...], dict[str, str], dict[str, str]]] = []
-    lines_read = 0
-    try:
-        with gzip.open(path, "rb") as lines:
-            for line in lines:
-                lines_read += 1
-                value = json.loads(line)
-                if "offer" in value:
-                    offers.append(_offer_from_json(value["offer"]))
-                else:
-                    yield from _conversation(value, offers)
-    except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
-        raise bad_data(
-            f"{path}:{lines_read}", "must be prepared samples", got=str(error), hint="Run prepare again"
-        ) from error
+
+    def samples(value: Any) -> Iterator[Sample]:
+        if "offer" in value:
+            offers.append(_offer_from_json(value["offer"]))
+        else:
+            yield from _conversation(value, offers)
+
+    return read_kept(path, samples)
 
 
 def _conversation(value: Mapping[str, Any], offers: list) -> Iterator[Sample]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from components.data import strict_json
+from components.data import json_lines, strict_json
 from components.errors import missing
 from components.workloads.tool_calling.dialogues import Sample
 from components.workloads.tool_calling.trm_fields import refuse, text, texts
@@ -84,27 +82,7 @@ def read_lines(path: Path) -> Iterator[tuple[Any, str]]:
         EquipoiseError: E_MISSING (66) when the file cannot be opened, E_JSON (65) for its contents, E_DIALOGUE (65)
             when there is no line in it.
     """
-    empty = True
-    try:
-        with _open(path) as handle:
-            number = 0
-            while raw := handle.readline(LINE_BYTES + 2):
-                number += 1
-                if raw.strip():
-                    empty = False
-                    place = f"{path}:{number}"
-                    yield strict_json.loads(raw, place, max_bytes=LINE_BYTES), place
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise refuse(str(path), "must be a whole gzip file", str(error), "Fetch or write the file again") from error
-    except OSError as error:
-        got = error.strerror or str(error)
-        raise missing(str(path), "must be a readable file", got=got, hint="Name an existing file") from error
-    if empty:
-        raise refuse(str(path), "must hold at least one line", "an empty file", "Write the data again")
-
-
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+    return json_lines.read_lines(path, LINE_BYTES, refuse)
 
 
 def _files(source: Path) -> dict[str, Path]:
