@@ -108,20 +108,21 @@ class Composite:
     def __repr__(self) -> str:
         return f"Composite({', '.join(f'{leaf.name}: {leaf.settings!r}' for leaf in self.leaves)})"
 
-    def counts(self, batches: Sequence[Batch], supervision_steps: int) -> dict[str, Tensor]:
-        """Number of valid values per term in one optimizer step on this rank; SUM over ranks before use.
+    def counts(self, batches: Sequence[Batch], supervision_steps: int, ranks: int = 1) -> dict[str, Tensor]:
+        """Number of valid values per term in these micro-batches, those of one optimizer step on this rank (SUM over
+        ranks before use) or on all `ranks` together.
 
         Raises:
-            EquipoiseError: E_LOSS_TERM (78) when a term that compares samples would see them in several micro-batches
-                without `within_micro_batch: true` in its settings.
+            EquipoiseError: E_LOSS_TERM (78) when a term that compares samples would not see all of them at once, one
+                micro-batch a rank, and its settings lack `within_micro_batch: true`.
         """
-        for leaf in self.leaves if len(batches) > 1 else ():
+        for leaf in self.leaves if len(batches) != ranks else ():
             if leaf.term.compares_samples and not getattr(leaf.settings, "within_micro_batch", False):
                 raise _refused(
                     leaf.name,
                     "compares samples with each other and needs the whole batch at once",
-                    f"{len(batches)} micro-batches",
-                    "Set training.accumulate to 1, or within_micro_batch: true for this term",
+                    f"{len(batches)} micro-batches on {ranks} {'rank' if ranks == 1 else 'ranks'}",
+                    "Set training.accumulate to the number of ranks, or within_micro_batch: true for this term",
                 )
         return {
             leaf.name: torch.stack([leaf.term.count(batch, leaf.settings) for batch in batches]).sum()

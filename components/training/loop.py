@@ -196,7 +196,7 @@ def _take_step(run: Run, group: list[Batch], progress: float) -> tuple[Tensor, f
         The gradient norm before clipping and the learning rate.
     """
     settings, ranks = run.section.training, run.ranks
-    counts = run.composite.counts(group, run.workload.supervision_steps(run.section))
+    counts = run.composite.counts(group, run.workload.supervision_steps(run.section), ranks.world)
     counts = {name: count.to(run.device) for name, count in counts.items()}
     run.optimizer.zero_grad(set_to_none=True)
     loss, total = torch.zeros((), device=run.device), None

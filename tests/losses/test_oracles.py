@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from components.losses.contrastive import info_nce
 from components.losses.cross_entropy import class_ce, tokens_ce
 from components.losses.distillation import jsd, kl
 from components.losses.focal import binary_focal, focal_ce
 from components.losses.halting import confident_halting, decision_is_right, halting_bce
+from components.losses.load_balance import load_balance
 from components.losses.profit import profit_ce
 from components.losses.similarity import pans, semantic_distance, soft_pans
 from components.losses.spans import span_ce
@@ -54,6 +56,9 @@ FORMULAS = {
     "kl": lambda i, s: kl(exact(i["student"]), exact(i["teacher"]), torch.tensor(i["ok"]).bool(), s["T"]),
     "semantic": lambda i, s: semantic_distance(exact(i["logits"]), exact(i["E"]), torch.tensor(i["labels"]), -100),
     "tokens_ce": lambda i, s: tokens_ce(exact(i["logits"]), torch.tensor(i["labels"])),
+    "info_nce": lambda i, s: info_nce(
+        exact(i["a"]), exact(i["b"]), torch.ones(len(i["a"]), dtype=torch.bool), s["tau"], s.get("symmetric", False)
+    ),
 }
 
 
@@ -69,6 +74,16 @@ def test_reference_values(name):
         assert_close(values[valid], exact(case["values"])[valid], atol=1e-6, rtol=1e-6)
         mean = values[valid].mean() if valid.any() else torch.zeros(())
         assert float(mean) == pytest.approx(case["mean"], abs=1e-6)
+
+
+@pytest.mark.real_data
+def test_reference_values_of_load_balance():
+    if not ORACLES.is_file():
+        pytest.skip("the reference values are not beside this project")
+    for case in json.loads(ORACLES.read_text())["load_balance"]:  # one number a batch: the mean of ours
+        values, valid = load_balance(exact(case["inputs"]["probs"]))
+        assert valid.all()
+        assert float(values.mean()) == pytest.approx(case["mean"], abs=1e-12)
 
 
 @pytest.mark.real_data
