@@ -19,6 +19,7 @@ from components.data.sources import Source, SourceFile, catalogue, fetch, java_d
 from components.errors import EquipoiseError, Exit
 
 PRICES = Path("../shared/data/trading")
+JAVA = Path("../shared/data/assertions/README.md")
 CONTENT = {"a.json": bytes(range(256)) * 40, "deep/b c.json": b"two\n"}
 
 
@@ -232,3 +233,11 @@ def test_the_java_projects_are_catalogued_by_commit():
         assert re.fullmatch("[0-9a-f]{40}", each.commit)
         assert each.url_of(each.files[0]).endswith(f"/tar.gz/{each.commit}")
         assert each.files[0].path == f"{each.name}.tar.gz"
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not JAVA.is_file(), reason="the description of the public rows is not beside the project")
+def test_the_java_projects_are_those_that_the_rows_come_from() -> None:
+    table = re.findall(r"^\| (\S+) \| \w+ \| [\d,]+ \| (\S+) \| (\S+) \| `(\w{40})` \|$", JAVA.read_text("utf-8"), re.M)
+    known = [(one.name, one.licence, one.repository, one.commit) for one in catalogue() if one.workload == "assertions"]
+    assert len(table) == 13 and sorted(known) == sorted(table)

@@ -297,6 +297,23 @@ def test_a_damaged_archive_and_an_empty_folder_are_refused(tmp_path):
         list(read_java(tmp_path, 9, 9, Counter()))
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("../T.java", tarfile.REGTYPE), ("/tmp/T.java", tarfile.REGTYPE), ("one/T.java", tarfile.SYMTYPE)],
+)
+def test_an_archive_that_reaches_out_of_itself_is_refused(tmp_path, name, kind):
+    (tmp_path / "java").mkdir()
+    with tarfile.open(tmp_path / "java" / "one.tar.gz", "w:gz") as packed:
+        for member, type_ in (("one/src/A.java", tarfile.REGTYPE), (name, kind)):
+            info = tarfile.TarInfo(member)
+            info.type, info.linkname = type_, "../../etc/passwd"
+            packed.addfile(info, io.BytesIO(b""))
+    with pytest.raises(EquipoiseError) as caught:
+        list(read_java(tmp_path / "java", 9, 9, Counter()))
+    assert (caught.value.code, caught.value.exit_code) == ("E_ARCHIVE", 65)
+    assert [path.name for path in tmp_path.rglob("*.java")] == []
+
+
 def test_where_tests_lie():
     assert is_test_file("src/test/java/A.java") and is_test_file("x/tests/A.java") and is_test_file("a-test/A.java")
     assert not is_test_file("src/main/java/ATest.java") and not is_test_file("Test.java")
