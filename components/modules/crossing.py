@@ -116,14 +116,14 @@ class Pointer(nn.Module):
         """The source's states [B, L, D] -> [B, L, C], computed once however much is written."""
         return self.offer(source)
 
-    def forward(self, states: Tensor, scores: Tensor, offers: Tensor, tokens: Tensor) -> Tensor:
+    def forward(self, states: Tensor, scores: Tensor, offers: Tensor, tokens: Tensor, leaning: Tensor) -> Tensor:
         """Log-probabilities [B, T, V] in full precision: g softmax(scores) + (1 - g) x what copying gives each token.
 
         Args:
             states: [B, T, D]; scores: [B, T, V] of the vocabulary; offers: of `offers`; tokens: [B, L] ids of the
-                source, 0 where padded: there is nothing to copy there.
+                source, 0 where padded: there is nothing to copy there; leaning: [B, T, L] towards each position.
         """
-        pull = _full(self.seek(states) @ offers.transpose(1, 2)) * offers.shape[-1] ** -0.5
+        pull = _full(self.seek(states) @ offers.transpose(1, 2)) * offers.shape[-1] ** -0.5 + leaning
         pull = pull.masked_fill((tokens == 0).unsqueeze(1), float("-inf")).softmax(-1)
         writes = torch.sigmoid(_full(self.choose(states)))
         mixed = _full(scores).softmax(-1) * writes

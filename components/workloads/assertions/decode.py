@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from components.modules.crossing import Written
-from components.workloads.assertions.encode import BOS, EOS
+from components.workloads.assertions.encode import EOS
 from components.workloads.assertions.grammar import Grammar, State
-from components.workloads.assertions.model import AssertionWriter, Read
+from components.workloads.assertions.model import AssertionWriter, Read, start
 
 TRIED = 24  # pieces tried for each hypothesis, likeliest first, before the way out is taken
 LENGTH_POWER = 0.6  # of the length that log-probabilities are divided by, else short texts win (Wu et al. 2016)
@@ -55,18 +55,17 @@ def write(
     found: list[list[Text]] = [[] for _ in range(samples)]
     front = [[_Open((), 0.0, State(), i)] for i in range(samples)]
     rows, written = torch.arange(samples, device=source.device), None
-    last = torch.full((samples,), BOS, device=source.device)
-    before = torch.zeros_like(last)
+    recent = start(samples, source.device)
     for position in range(most):
-        told, written = model.next(last, before, position, read, written)
+        told, written = model.next(recent, position, read, written)
         grown = _grow(front, told, grammar, beams, most - position - 1, found)
         kept = [each for beam in grown for each in beam]
         if not kept:
             break
         rows = torch.tensor([each.row for each in kept], device=source.device)
-        read, written = _follow(read, written, rows, changed=len(rows) != len(last) or beams > 1)
+        read, written = _follow(read, written, rows, changed=len(rows) != len(recent) or beams > 1)
         last = torch.tensor([each.pieces[-1] for each in kept], device=source.device)
-        before = torch.tensor([each.pieces[-2] if len(each.pieces) > 1 else BOS for each in kept], device=source.device)
+        recent = torch.cat([recent[rows, 1:], last.unsqueeze(1)], dim=1)
         front = _numbered(grown)
     return [sorted(texts, key=lambda text: -text.score)[:beams] for texts in found]
 

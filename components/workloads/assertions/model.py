@@ -3,7 +3,8 @@ same code at different sizes.
 
 The source is one sequence with a segment a token: the test's name, the method under test, what the test did so far, its
 last assertion, and the assertion of the most similar known test. Editing one of these is copying most of it. Every
-position also sees the token before it directly, so that "what follows x" can be looked up without a layer to learn it.
+position also sees the token before it directly, so that "what follows x" can be looked up without a layer to learn it,
+and the decoder is told where the source goes on like what it has just written.
 """
 
 from __future__ import annotations
@@ -19,18 +20,28 @@ from torch.nn import functional
 from components.config_distillation import AssertionsModel
 from components.modules.attention import Block, normalise, rotary_table
 from components.modules.crossing import CrossBlock, Memory, Pointer, Written
+from components.modules.following import MOST, Follower, ends_alike
 from components.modules.initialise import initialise_layers
-from components.workloads.assertions.encode import PAD, SEGMENTS, Codec
+from components.workloads.assertions.encode import BOS, PAD, SEGMENTS, SEP, Codec
+
+LISTENING = 4  # ways in which the decoder hears what the source would say next
 
 
 @dataclass
 class Read:
-    """A source as the decoder needs it: memories of each block, what may be copied, which positions are real."""
+    """A source as the decoder needs it: its pieces and segments, what each would say, memories of each block, what may
+    be copied."""
 
     tokens: Tensor
+    segments: Tensor
+    said: Tensor
     memories: list[Memory]
     offers: Tensor
-    mask: Tensor
+
+    @property
+    def present(self) -> Tensor:
+        """[B, L]: which positions are real."""
+        return self.tokens != PAD
 
     def repeated(self, times: int) -> Read:
         """Each sample `times` times in a row, for as many hypotheses."""
@@ -39,7 +50,7 @@ class Read:
     def chosen(self, rows: Tensor) -> Read:
         """The samples with those indices."""
         memories = [Memory(m.key[rows], m.value[rows]) for m in self.memories]
-        return Read(self.tokens[rows], memories, self.offers[rows], self.mask[rows])
+        return Read(self.tokens[rows], self.segments[rows], self.said[rows], memories, self.offers[rows])
 
 
 class AssertionWriter(nn.Module):
@@ -66,6 +77,7 @@ class AssertionWriter(nn.Module):
         self.encoder = nn.ModuleList(Block(width, heads) for _ in range(settings.encoder_layers))
         self.decoder = nn.ModuleList(CrossBlock(width, heads) for _ in range(settings.decoder_layers))
         self.pointer = Pointer(width, settings.copy_width)
+        self.follower = Follower(width, len(SEGMENTS), LISTENING)
         self.dropout = nn.Dropout(settings.dropout)
         initialise_layers(self)
         self.to_teacher = None if teacher_width is None else nn.Linear(width, teacher_width, bias=False)
@@ -77,52 +89,64 @@ class AssertionWriter(nn.Module):
 
     def read(self, source: Tensor, segments: Tensor) -> Read:
         """source, segments [B, L], 0 pads -> what the decoder needs of it."""
-        present = source != PAD
-        mask = present[:, None, None, :]
-        x = self._embed(source, torch.zeros_like(source[:, :1])) + self.segments(segments)
-        x = self.dropout(normalise(x))
+        mask = (source != PAD)[:, None, None, :]
+        parts = self.segments(segments)
+        x = self.dropout(normalise(self._embed(source) + parts))
         cosine, sine = self._positions(source.shape[1], source.device)
         for block in self.encoder:
             x = self.dropout(block(x, cosine, sine, mask))
         memories = [block.remember(x) for block in self.decoder]  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
-        return Read(source, memories, self.pointer.offers(x), mask)
+        return Read(source, segments, self.tokens(source) + parts, memories, self.pointer.offers(x))
 
     def write(self, target: Tensor, read: Read) -> tuple[Tensor, Tensor]:
         """Log-probabilities [B, T, V] of the token after each of `target` [B, T], and the states [B, T, D]."""
         length = target.shape[1]
-        cosine, sine = self._positions(length, target.device)
         mask = torch.ones(length, length, dtype=torch.bool, device=target.device).tril()
-        x = self.dropout(normalise(self._embed(target, torch.zeros_like(target[:, :1]))))
-        for block, memory in zip(self.decoder, read.memories, strict=True):
-            x, _ = block(x, cosine, sine, mask, memory, read.mask)
-            x = self.dropout(x)
-        return self._tell(x, read), x
+        told, states, _ = self._decode(target, target, 0, mask, read, None)
+        return told, states
 
     def next(
-        self, last: Tensor, before: Tensor, position: int, read: Read, written: Sequence[Written] | None
+        self, recent: Tensor, position: int, read: Read, written: Sequence[Written] | None
     ) -> tuple[Tensor, list[Written]]:
-        """Log-probabilities [B, V] of the token after `last` [B], which stands at `position` after `before` [B] (0 at
-        the start), and the cache for the position that follows."""
-        cosine, sine = (part[position:] for part in self._positions(position + 1, last.device))
-        mask = torch.ones(1, position + 1, dtype=torch.bool, device=last.device)
-        x = normalise(self._embed(last.unsqueeze(1), before.unsqueeze(1)))
+        """Log-probabilities [B, V] of the token after `recent` [B, MOST], the last of which stands at `position` (0 in
+        front of a start mark), and the cache for the position that follows."""
+        mask = torch.ones(1, position + 1, dtype=torch.bool, device=recent.device)
+        told, _, caches = self._decode(recent[:, -1:], recent, position, mask, read, written)
+        return told.squeeze(1), caches
+
+    def _decode(
+        self, target: Tensor, recent: Tensor, position: int, mask: Tensor, read: Read, written: Sequence[Written] | None
+    ) -> tuple[Tensor, Tensor, list[Written]]:
+        """(log-probabilities [B, T, V], states [B, T, D], caches) of `target` [B, T] at `position` and after it, with
+        which `recent` ends."""
+        new = target.shape[1]
+        alike = ends_alike(recent, read.tokens.masked_fill(read.tokens == SEP, BOS), BOS)[:, -new:]
+        heard, leaning = self.follower(alike, read.segments, read.present, read.said)
+        cosine, sine = (part[position:] for part in self._positions(position + new, target.device))
+        x = self.dropout(normalise(self._embed(recent)[:, -new:] + heard))
         caches: list[Written] = []
         for i, (block, memory) in enumerate(zip(self.decoder, read.memories, strict=True)):
-            x, cache = block(x, cosine, sine, mask, memory, read.mask, None if written is None else written[i])
+            past = None if written is None else written[i]
+            x, cache = block(x, cosine, sine, mask, memory, read.present[:, None, None, :], past)
+            x = self.dropout(x)
             caches.append(cache)
-        return self._tell(x, read).squeeze(1), caches
+        scores = functional.linear(x, self.tokens.weight) * x.shape[-1] ** -0.5
+        return self.pointer(x, scores, read.offers, read.tokens, leaning), x, caches
 
-    def _embed(self, tokens: Tensor, first: Tensor) -> Tensor:
-        """Embeddings [B, L, D] with what stands before each; `first` [B, 1] stands before the first."""
-        before = torch.cat([first, tokens[:, :-1]], dim=1)
+    def _embed(self, tokens: Tensor) -> Tensor:
+        """Embeddings [B, L, D] with what stands before each."""
+        before = functional.pad(tokens, (1, 0))[:, :-1]
         return self.tokens(tokens) + self.before(self.tokens(before)) * (before != PAD).unsqueeze(-1)
-
-    def _tell(self, states: Tensor, read: Read) -> Tensor:
-        scores = functional.linear(states, self.tokens.weight) * states.shape[-1] ** -0.5
-        return self.pointer(states, scores, read.offers, read.tokens)
 
     def _positions(self, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
         return rotary_table(length, self.settings.width // self.settings.attention_heads, device)
+
+
+def start(samples: int, device: torch.device) -> Tensor:
+    """[B, MOST]: what is written before anything is, a start mark alone."""
+    recent = torch.zeros(samples, MOST, dtype=torch.int64, device=device)
+    recent[:, -1] = BOS
+    return recent
 
 
 def inference_parameters(model: nn.Module) -> int:

@@ -16,11 +16,11 @@ from components.data.model_folder import read_card
 from components.errors import bad_data
 from components.losses.contract import Batch, Outputs
 from components.losses.distillation import buckets
-from components.workloads.assertions.encode import BOS, EOS, PAD, TOKENIZER, load_codec
+from components.workloads.assertions.encode import EOS, TOKENIZER, load_codec
 from components.workloads.assertions.java_syntax import is_statement
 from components.workloads.assertions.lessons import teacher_card, teacher_folder
 from components.workloads.assertions.loss import IGNORED
-from components.workloads.assertions.model import AssertionWriter
+from components.workloads.assertions.model import AssertionWriter, start
 from components.workloads.assertions.piece_table import piece_table
 
 
@@ -106,13 +106,13 @@ def _own_writing(model: AssertionWriter, batch: Batch) -> Tensor:
     training = model.training
     model.eval()
     read = model.read(batch["source"], batch["segments"])
-    last, before = torch.full_like(batch["target"][:, 0], BOS), torch.full_like(batch["target"][:, 0], PAD)
-    pieces, written = [last], None
+    recent, written = start(len(batch["target"]), batch["target"].device), None
+    pieces = [recent[:, -1]]
     for position in range(batch["target"].shape[1] - 1):
-        told, written = model.next(last, before, position, read, written)
-        drawn = torch.multinomial(told.exp(), 1).squeeze(1)
-        before, last = last, drawn
-        pieces.append(drawn)
+        told, written = model.next(recent, position, read, written)
+        drawn = torch.multinomial(told.exp(), 1)
+        recent = torch.cat([recent[:, 1:], drawn], dim=1)
+        pieces.append(drawn.squeeze(1))
     model.train(training)
     return torch.stack(pieces, dim=1)
 

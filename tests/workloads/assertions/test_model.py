@@ -9,6 +9,7 @@ from torch.testing import assert_close
 
 from components.config_distillation import AssertionsModel
 from components.modules.crossing import Pointer
+from components.modules.following import MOST
 from components.workloads.assertions.model import AssertionWriter, inference_parameters
 from tests.workloads.assertions.small import model as sizes
 
@@ -42,10 +43,10 @@ def test_piece_by_piece_is_as_at_once(layers):
     model, (source, segments), (target, _) = writer(decoder_layers=layers), texts(3, 9), texts(3, 6, 2)
     read = model.read(source, segments)
     at_once, _ = model.write(target, read)
-    written, before = None, torch.zeros(3, dtype=torch.long)
+    written = None
     for position in range(6):
-        told, written = model.next(target[:, position], before, position, read, written)
-        before = target[:, position]
+        recent = torch.nn.functional.pad(target[:, : position + 1], (MOST, 0))[:, -MOST:]
+        told, written = model.next(recent, position, read, written)
         assert_close(told, at_once[:, position], atol=1e-4, rtol=1e-4)
 
 
@@ -77,10 +78,14 @@ def test_a_pointer_that_only_copies_gives_the_shares_of_the_source():
     torch.nn.init.zeros_(pointer.choose.weight)
     torch.nn.init.constant_(pointer.choose.bias, -100.0)  # never writes of its own
     tokens = torch.tensor([[3, 5, 3, 3, 0, 0]])
-    told = pointer(torch.randn(1, 2, 8), torch.randn(1, 2, 9), pointer.offers(torch.randn(1, 6, 8)), tokens)
+    leaning = torch.zeros(1, 2, 6)
+    leaning[0, 1, 1] = 100.0  # the second of both is told where to look
+    states, scores = torch.randn(1, 2, 8), torch.randn(1, 2, 9)
+    told = pointer(states, scores, pointer.offers(torch.randn(1, 6, 8)), tokens, leaning)
     expected = torch.zeros(9)
     expected[3], expected[5] = 0.75, 0.25
     assert_close(told[0, 0].exp(), expected.clamp_min(1e-12))
+    assert told[0, 1, 5] > -1e-6
 
 
 def test_every_parameter_learns():

@@ -15,7 +15,7 @@ from components.training.seeds import seed_everything
 from components.workloads.assertions.batches import batches
 from components.workloads.assertions.data import samples
 from components.workloads.assertions.lessons import MODEL, teacher_folder
-from components.workloads.assertions.loss import TERMS
+from components.workloads.assertions.loss import IGNORED, TERMS
 from components.workloads.assertions.predict import load
 from components.workloads.assertions.teacher import teach, teach_into
 from components.workloads.assertions.teaching import build, rollout
@@ -79,8 +79,13 @@ def test_a_syntax_penalty_weighs_samples_up_to_it(taught):
     weighed = section.model_copy(update={"loss": section.loss.model_validate(values)})
     _, _, before = first_step(plain, prepared)
     outputs, _, after = first_step(weighed, prepared)
-    assert not outputs["parses"].any()  # an untrained model writes no Java
-    assert after["ce"]["raw"] == pytest.approx(1.5 * before["ce"]["raw"], rel=1e-5)
+    batch = next(iter(batches(weighed, prepared, "train", 0)))
+    there = batch["target"] != IGNORED
+    rows = -outputs["logits"].gather(-1, batch["target"].clamp_min(0).unsqueeze(-1)).squeeze(-1) * there
+    weights = torch.where(outputs["parses"], 1.0, 1.5).unsqueeze(-1)
+    assert outputs["parses"].any() and not outputs["parses"].all()
+    assert before["ce"]["raw"] == pytest.approx(float(rows.sum() / there.sum()), rel=1e-5)
+    assert after["ce"]["raw"] == pytest.approx(float((rows * weights).sum() / there.sum()), rel=1e-5)
 
 
 def test_teaching_twice_does_nothing_twice(taught):
