@@ -13,9 +13,12 @@ CLOSES = {")": "(", "]": "[", "}": "{"}
 OPENS = {opening: closing for closing, opening in CLOSES.items()}
 QUOTES = "\"'"
 BLANK = "Ġ"  # how byte-level BPE writes it
-WAITING = ",*/%&|!=?:<("  # after it something must come that is not a closing bracket, but for an empty call's
-NO_START = ",;)]}.*/%&|=?:>"  # cannot begin an operand
+WAITING = ",*/%&|!~=?:<("  # after it something must come that is not a closing bracket, but for an empty call's
+NO_START = ",;)[]}.*/%&|=?:>"  # cannot begin an operand
 PAIRS = ("&&", "||", "==", "!=", "<=", "<<", "<?", "<>", "?>", "?:", "::", "?,")
+SIGNS = ("+", "-")
+BINARY = "*"  # stands for a sign between two operands that cannot be doubled any more
+UNARY = "unary "  # in front of a sign that no operand stands before
 STARTS = tuple(f"{kind}(" for kind in ASSERT_TYPES)
 
 
@@ -26,7 +29,8 @@ class State:
     Attributes:
         start: what is written of its start; None once that is complete.
         brackets: open ones, outermost first.
-        last: the last character that is no blank, a quote for a whole literal.
+        last: the last character that is no blank, a quote for a whole literal; both of a doubled sign, and whether
+            signs stand where an operand would.
         quote: of the literal that is open, "" outside.
         escaped: whether the next character is.
         ended: whether its semicolon stands.
@@ -55,6 +59,8 @@ class State:
         """Whether an operand or a name has to come before anything may close."""
         if self.last == "(":
             return len(self.brackets) == 1  # an assertion has an argument
+        if self.last.endswith(SIGNS):
+            return len(self.last) != 2  # a doubled sign after an operand belongs to it
         return self.last == "." or (self.last != "" and self.last in WAITING)
 
     def takes(self, character: str) -> bool:
@@ -63,10 +69,20 @@ class State:
             return character.isalnum() or character in "_$<."
         if self.last == "(":
             return character not in NO_START or (character == ")" and len(self.brackets) > 1)
+        if self.last == "[":
+            return character not in NO_START or character == "]"
+        if self.last.endswith(SIGNS):
+            return self._after_sign(character)
         if self.last and self.last in WAITING:
             pair = self.last + character
             return character not in NO_START or pair in PAIRS
         return True
+
+    def _after_sign(self, character: str) -> bool:
+        sign = self.last.removeprefix(UNARY)
+        if self.last in {"++", "--"}:
+            return character in NO_START or character in SIGNS
+        return character not in NO_START and (len(sign) == 1 or character not in SIGNS)
 
 
 class Grammar:
@@ -125,7 +141,7 @@ def _step(state: State, character: str) -> State | None:
         escaped = character == "\\" and not state.escaped
         return replace(state, quote="" if closes else state.quote, escaped=escaped)
     if character == BLANK:
-        return state
+        return replace(state, last=BINARY) if state.last in SIGNS else state
     if not state.takes(character):
         return None
     if not state.brackets:  # nothing but the semicolon follows the call
@@ -138,7 +154,19 @@ def _step(state: State, character: str) -> State | None:
         if state.brackets[-1] != CLOSES[character]:
             return None
         return replace(state, brackets=state.brackets[:-1], last=character)
-    return None if character == ";" else replace(state, last=character)
+    return None if character == ";" else replace(state, last=_signed(state.last, character))
+
+
+def _signed(last: str, character: str) -> str:
+    """What the last character is then; of signs also what they belong to."""
+    if character not in SIGNS:
+        return character
+    if last in {"++", "--"}:
+        return BINARY
+    if last.endswith(character) and len(last.removeprefix(UNARY)) == 1:
+        return last + character
+    operand = last in {"_", "$", ")", "]", "}", '"', "'"} or last.isalnum()
+    return character if operand else UNARY + character
 
 
 def grammar_of(codec: Codec) -> Grammar:

@@ -9,7 +9,7 @@ from components.config_distillation import AssertionsModel
 from components.workloads.assertions.decode import LENGTH_POWER, write
 from components.workloads.assertions.encode import BOS, EOS, SPECIALS
 from components.workloads.assertions.grammar import Grammar
-from components.workloads.assertions.java_syntax import is_statement
+from components.workloads.assertions.java_tokens import defect
 from components.workloads.assertions.model import AssertionWriter
 from tests.workloads.assertions.small import model as sizes
 
@@ -106,7 +106,10 @@ def test_a_batch_answers_as_its_samples_alone():
         assert [t.pieces for t in together[row]] == [t.pieces for t in alone]
 
 
-def test_shortest_length_still_gives_a_statement():
-    model, (source, segments) = writer(2), sources(2)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_shortest_length_still_ends_with_all_brackets_closed(seed):
+    model, (source, segments) = writer(seed), sources(2)
     for texts in write(model, source, segments, Grammar(PIECES), beams=2, most=16):
-        assert is_statement("".join(PIECES[p] for p in texts[0].pieces))
+        spelt = "".join(PIECES[p] for p in texts[0].pieces)
+        assert spelt.startswith("assert") and spelt.endswith(");")
+        assert defect(spelt) is None

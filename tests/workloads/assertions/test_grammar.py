@@ -36,6 +36,7 @@ def accepted(text: str, most: int = 200) -> bool:
         "assertEquals(a == b || !c && d != e, i++ + --j <= 3 ? x : y);",
         "assertInstanceOf(Foo.class, run(Foo::new));",
         "assertEquals(1L << 3, a >>> 2);",
+        "assertEquals(-1 - -x, +a[i--] + (j++), ~k);",
     ],
 )
 def test_java_is_accepted(text):
@@ -59,6 +60,11 @@ def test_java_is_accepted(text):
         "assertTrue(a);;",
         "verify(a);",
         "assertTrue(a;b);",
+        "assertTrue(a +);",
+        "assertTrue(++);",
+        "assertTrue(~);",
+        "assertTrue([]);",
+        "assertTrue(a[.b]);",
     ],
 )
 def test_what_is_no_assertion_never_ends(text):
