@@ -29,7 +29,8 @@ class AssertionsData(Section):
     `format`: jsonl: rows; java: a folder of source trees, one a project. `split`: project: whole projects are held out;
     file: files of tests; random: rows (leaks: near copies of a test row are in train). `validation_projects`,
     `test_projects`: the projects held out; empty: chosen by the seed, about the shares below. `extracted_rows`: rows a
-    project, `rows_per_test`: rows a test method that extraction keeps at most. `*_tokens`: pieces of each part that the
+    project, `rows_per_test`: rows a test method that extraction keeps at most. `earlier_assertions`: whether those in
+    the prefixes of training rows make training rows of their own. `*_tokens`: pieces of each part that the
     model sees: the focal method keeps its head, the test prefix its tail. `retrieval_rows`: training rows to retrieve
     from at most. `retrieval_minimum`: rows that a term must occur in.
     """
@@ -46,6 +47,7 @@ class AssertionsData(Section):
     embedded_rows: Annotated[int, Field(ge=60, le=1_000_000)]
     extracted_rows: Count
     rows_per_test: Count
+    earlier_assertions: bool
     vocabulary: Annotated[int, Field(ge=300, le=32_000)]
     name_tokens: Count
     focal_tokens: Annotated[int, Field(ge=16, le=4096)]

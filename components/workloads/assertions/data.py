@@ -22,7 +22,7 @@ from components.workloads.assertions import encode, generator, retrieval
 from components.workloads.assertions.java_extract import read_java
 from components.workloads.assertions.java_sources import has_sources
 from components.workloads.assertions.jsonl import files, read_jsonl
-from components.workloads.assertions.pairs import ASSERT_TYPES, Pair, copyable
+from components.workloads.assertions.pairs import ASSERT_TYPES, Pair, copyable, earlier_pairs
 from components.workloads.assertions.report import Tally, build_report, render_report
 from components.workloads.assertions.samples import SampleWriter, read_samples
 from components.workloads.assertions.splits import group_of, input_key, row_key, splitter
@@ -165,6 +165,12 @@ def _first_pass(data: AssertionsData, part: Path) -> Survey:
                 continue
             counts[split] += 1
             writers[split].write(pair)
+            if split == "train" and data.earlier_assertions:
+                for made in earlier_pairs(pair):
+                    if (key := input_key(made)) not in claimed:
+                        claimed[key] = SPLITS.index(split)
+                        survey.extraction["training rows were made of earlier assertions in the others' tests"] += 1
+                        writers[split].write(made)
         for writer in writers.values():
             writer.close()
     rows.unlink()

@@ -4,7 +4,8 @@ served model speak in these records. No torch: prepare and the readers never imp
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from components.workloads.assertions.java_tokens import CLOSING, OPENING, tokens
 
@@ -84,8 +85,37 @@ def assert_type(assertion: str) -> str | None:
 
 def prior_assertions(test_prefix: str) -> list[str]:
     """The assertions that are statements at the top level of a prefix, unqualified, tokens joined by blanks."""
-    found = tokens(test_prefix)
-    asserts: list[str] = []
+    return [text for _, text in _assertions(tokens(test_prefix))]
+
+
+def earlier_pairs(pair: Pair) -> list[Pair]:
+    """The pairs that the earlier assertions in the prefix make: the test up to each of them, and it.
+
+    An assertion of no known kind, or one that opens the test, makes none.
+    """
+    found = tokens(pair.test_prefix)
+    made: list[Pair] = []
+    prior: str | None = None
+    for number, (start, text) in enumerate(_assertions(found)):
+        prefix, kind = " ".join(found[:start]), assert_type(text)
+        if prefix and kind in ASSERT_TYPES:
+            made.append(
+                replace(
+                    pair,
+                    id=identity(pair.focal_code, prefix, text),
+                    test_prefix=prefix,
+                    assertion=text,
+                    assert_type=kind,
+                    n_prior_asserts=number,
+                    prior=prior,
+                )
+            )
+        prior = text
+    return made
+
+
+def _assertions(found: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """(index of its first token, text) of each assertion at the top level of a prefix."""
     depth, start = 0, 0
     for i, token in enumerate(found):
         if token in OPENING:
@@ -94,9 +124,8 @@ def prior_assertions(test_prefix: str) -> list[str]:
             depth -= 1
         if depth == 0 and token in {";", "}"}:
             if (statement := _assertion_in(found[start : i + 1])) is not None:
-                asserts.append(statement)
+                yield start, statement
             start = i + 1
-    return asserts
 
 
 def copyable(assertion: str, *inputs: str) -> bool:

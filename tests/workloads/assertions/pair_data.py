@@ -53,6 +53,7 @@ def section(**changes: Any) -> Any:
         "embedded_rows": 200,
         "extracted_rows": 1300,
         "rows_per_test": 2,
+        "earlier_assertions": False,
         "vocabulary": 600,
         "name_tokens": 24,
         "focal_tokens": 160,

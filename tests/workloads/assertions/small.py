@@ -89,9 +89,9 @@ def section(source: Path, **other: Any) -> AssertionsConfig:
         "data": {
             "source": str(source), "format": "auto", "split": "project", "validation_projects": [],
             "test_projects": [], "validation_share": 0.2, "test_share": 0.2, "seed": 5, "embedded_projects": 6,
-            "embedded_rows": 600, "extracted_rows": 100, "rows_per_test": 2, "vocabulary": 380, "name_tokens": 16,
-            "focal_tokens": 48, "prefix_tokens": 64, "assertion_tokens": 32, "retrieval_rows": 1000,
-            "retrieval_minimum": 1,
+            "embedded_rows": 600, "extracted_rows": 100, "rows_per_test": 2,
+            "earlier_assertions": False, "vocabulary": 380, "name_tokens": 16, "focal_tokens": 48,
+            "prefix_tokens": 64, "assertion_tokens": 32, "retrieval_rows": 1000, "retrieval_minimum": 1,
         },
         "model": model(),
         "teacher": {

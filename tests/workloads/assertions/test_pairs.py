@@ -7,7 +7,8 @@ import hashlib
 import pytest
 
 from components.workloads.assertions.compare import same, token_similarity
-from components.workloads.assertions.pairs import assert_type, copyable, identity, prior_assertions
+from components.workloads.assertions.pairs import assert_type, copyable, earlier_pairs, identity, prior_assertions
+from tests.workloads.assertions.pair_data import pair
 
 
 def test_identity_is_the_digest_that_the_data_describe():
@@ -46,6 +47,22 @@ def test_only_assertions_at_the_top_level_count():
     """
     assert prior_assertions(prefix) == ["assertEquals ( 0 , s . size ( ) ) ;", "assertNotNull ( s ) ;"]
     assert prior_assertions("int x = 1;") == []
+
+
+def test_the_earlier_assertions_of_a_test_make_pairs_of_their_own():
+    prefix = (
+        "Stack s = new Stack();\nassertTrue(s.isEmpty());\ns.push(1);\nassertThat(s);\nassertNull(s.top());\ns.pop();"
+    )
+    whole = pair(test_prefix=prefix, assertion="assertEquals(0, s.size());")
+    first, second = earlier_pairs(whole)
+    assert (first.test_prefix, first.assertion) == ("Stack s = new Stack ( ) ;", "assertTrue ( s . isEmpty ( ) ) ;")
+    assert (first.assert_type, first.n_prior_asserts, first.prior) == ("assertTrue", 0, None)
+    assert second.test_prefix.endswith("s . push ( 1 ) ; assertThat ( s ) ;")
+    assert (second.assertion, second.assert_type) == ("assertNull ( s . top ( ) ) ;", "assertNull")
+    assert (second.n_prior_asserts, second.prior) == (2, "assertThat ( s ) ;")
+    assert len({whole.id, first.id, second.id}) == 3
+    assert second.id == identity(second.focal_code, second.test_prefix, second.assertion)
+    assert earlier_pairs(pair(test_prefix="assertTrue(a);", assertion="assertTrue(b);")) == []  # it opens the test
 
 
 def test_copyable_needs_every_token_in_the_input_or_the_fixed_vocabulary():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -49,6 +50,21 @@ def test_no_project_and_no_input_is_in_two_splits(made):
         assert not inputs[left] & inputs[right]
     assert sum(map(len, found.values())) + sum(report["left_out"].values()) == 300
     assert {split: len(pairs) for split, pairs in found.items()} == {s: report["splits"][s]["rows"] for s in SPLITS}
+
+
+def test_earlier_assertions_make_rows_of_the_training_split_alone(made, tmp_path):
+    wanted, plain, _ = made
+    more = SimpleNamespace(**{**vars(wanted), "data": wanted.data.model_copy(update={"earlier_assertions": True})})
+    report = prepare(more, tmp_path / "more")
+    (added,) = report["extraction"].values()
+    rows = {folder: {split: list(samples(folder, split)) for split in SPLITS} for folder in (plain, tmp_path / "more")}
+    before, after = rows[plain], rows[tmp_path / "more"]
+    assert [before[split] for split in SPLITS[1:]] == [after[split] for split in SPLITS[1:]]
+    assert added > 0 and len(after["train"]) == len(before["train"]) + added
+    assert [each for each in after["train"] if each in before["train"]] == before["train"]
+    inputs = [input_key(each) for split in SPLITS for each in after[split]]
+    known = [input_key(each) for split in SPLITS for each in before[split]]
+    assert len(set(inputs)) - len(set(known)) == added  # none says what another row says
 
 
 def test_arrays_say_what_the_samples_say(made):
