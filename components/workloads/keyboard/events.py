@@ -3,8 +3,11 @@ and the served model speak in these records. No torch: prepare and the readers n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
 
 LANGUAGES = ("en", "zh")
 """In the order of their numbers in arrays; language l's own layout is Layout(l)."""
@@ -13,6 +16,7 @@ REGIONS = ("input_field", "chat_bubble", "keyboard", "title_bar")
 """The regions of a screen, in the order of their boxes."""
 
 SUGGESTED = 5  # pieces of a target, and words a suggestion looks ahead
+HEIGHT, WIDTH = 96, 64  # of a screen, in pixels
 TYPED_BYTES = 24  # of the word being typed, in UTF-8, that a model sees
 
 
@@ -69,6 +73,8 @@ class Event:
             wrong word for an error.
         layout: the keyboard that is shown.
         labels: None in a request.
+        screen: [HEIGHT, WIDTH] uint8, what is shown, grey; None where nothing was drawn or given.
+        boxes: [4, 4] float32, REGIONS of the screen as x0, y0, x1, y1 in shares of its size; None where unknown.
     """
 
     id: str
@@ -81,6 +87,8 @@ class Event:
     typed: str
     layout: Layout
     labels: Labels | None = None
+    screen: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+    boxes: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
     @property
     def switch(self) -> bool:

@@ -51,6 +51,8 @@ class Message:
         text: clean text, right in every word.
         history: earlier messages of its conversation, oldest first.
         given: what the source labels; where there is any, no other event is drawn.
+        split: the split that its source says it belongs to, "" where users decide.
+        labelled: whether the moments are those of the source.
         moments: its events, by place.
     """
 
@@ -62,6 +64,8 @@ class Message:
     history: tuple[str, ...] = ()
     given: tuple[Given, ...] = ()
     moments: tuple[Moment, ...] = ()
+    split: str = ""
+    labelled: bool = False
 
 
 def events_of(message: Message) -> Iterator[Event]:

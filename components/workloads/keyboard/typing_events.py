@@ -51,7 +51,8 @@ def with_moments(message: Message, habits: Habits) -> Message:
         moments = list(_suggestions(found, needed, message.language, chance))
         for unit, layout in zip(found, needed, strict=True):
             moments += _of_word(unit, layout, habits, chance)
-    return replace(message, moments=tuple(sorted(moments, key=lambda m: (m.start, m.task, m.typed))))
+    in_place = tuple(sorted(moments, key=lambda m: (m.start, m.task, m.typed)))
+    return replace(message, moments=in_place, labelled=bool(message.given))
 
 
 def _given(message: Message, found: Sequence[Unit], needed: Sequence[Layout], given: Given) -> Moment:

@@ -1,0 +1,52 @@
+"""The keyboard section of params.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from components.config_parts import Count, Section, Share, Whole
+
+HoldOut = Annotated[float, Field(gt=0, lt=0.5)]
+Part = Literal["nus_en", "nus_zh", "crosswoz", "tweeteval", "cldr", "sighan", "spelling"]
+
+
+class KeyboardData(Section):
+    """Messages, how typing them is imitated, and how much of each a model sees.
+
+    `format`: lines: JSON lines of messages; published: a folder of the public originals. `parts`: of the originals that
+    are read; one that is absent is refused. `codespell`: whether their dictionary gives the misspellings. Users are
+    held out whole, about so many as the shares say. `completion_share`, `error_share`, `clean_share`: of the words,
+    those caught half typed, mistyped, and whole and right. `history_tokens`: pieces of earlier messages before a
+    message, whole messages at most `history_messages`; `message_tokens`: pieces of it. `screens`: drawn for a split at
+    most. `fonts`: font files to draw with before the system's. `missing_glyphs`: block: what no font has is drawn as a
+    filled block and reported; refuse: it ends prepare.
+    """
+
+    source: Annotated[str, Field(min_length=1)]
+    format: Literal["auto", "lines", "published"]
+    parts: Annotated[tuple[Part, ...], Field(min_length=1)]
+    codespell: bool
+    validation_share: HoldOut
+    test_share: HoldOut
+    seed: Whole
+    embedded_users: Annotated[int, Field(ge=10, le=10_000)]
+    embedded_messages: Annotated[int, Field(ge=100, le=1_000_000)]
+    completion_share: Share
+    error_share: Share
+    clean_share: Share
+    vocabulary: Annotated[int, Field(ge=300, le=32_000)]
+    history_messages: Annotated[int, Field(ge=0, le=8)]
+    history_tokens: Whole
+    message_tokens: Annotated[int, Field(ge=8, le=1024)]
+    screens: Whole
+    processes: Count
+    fonts: tuple[str, ...]
+    missing_glyphs: Literal["block", "refuse"]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> KeyboardData:
+        if len(set(self.parts)) != len(self.parts):
+            raise ValueError("parts must name each original once")
+        return self
