@@ -32,7 +32,7 @@ EVENT_ARRAYS = {
     "clean": np.uint8,
     "switch": np.uint8,
 }
-WIDE_ARRAYS = {"target": (np.int32, SUGGESTED), "typed": (np.uint16, TYPED_BYTES)}
+WIDE_ARRAYS = {"event_word": (np.int32, SUGGESTED), "typed": (np.uint16, TYPED_BYTES)}
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class RowWriter:
         columns["target_lang"].append(UNDEFINED if language is None else language)
         columns["clean"].append(moment.clean)
         columns["switch"].append(moment.layout != moment.next_layout)
-        columns["target"].append(target)
+        columns["event_word"].append(target)
         columns["typed"].append(typed_bytes(moment.typed))
         self.tally.events[message.source, moment.task] += 1
         self.tally.layouts[moment.next_layout] += 1
