@@ -26,7 +26,7 @@ from components.workloads.keyboard.messages import Message, MessageWriter, event
 from components.workloads.keyboard.originals import Originals
 from components.workloads.keyboard.readings import CONFUSIONS, READINGS
 from components.workloads.keyboard.report import build_report, render_report
-from components.workloads.keyboard.splits import messages_file, split_messages
+from components.workloads.keyboard.splits import Splitter, messages_file
 from components.workloads.keyboard.typing_events import Habits, with_moments
 from components.workloads.keyboard.units import units
 
@@ -146,15 +146,18 @@ def _first_pass(data: KeyboardData, part: Path, left_out: Counter[str]) -> Count
     path = part / "read.jsonl.gz"
     read: Counter[str] = Counter()
     messages, habits = _source(data, left_out)
+    splitter = Splitter(data.seed, (data.validation_share, data.test_share), left_out)
     writer = MessageWriter(path)
     with contextlib.ExitStack() as stack:
         stack.callback(writer.abandon)
         for message in messages:
             read[message.source] += 1
             for piece in divided(message, data.message_tokens):
-                writer.write(with_moments(piece, habits))
+                typed = with_moments(piece, habits)
+                splitter.add(typed)
+                writer.write(typed)
         writer.close()
-    split_messages(path, part, data.seed, (data.validation_share, data.test_share), left_out)
+    splitter.divide(data.source, read_messages(path), part)
     path.unlink()
     return read
 

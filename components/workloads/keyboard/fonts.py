@@ -40,9 +40,10 @@ PACKAGES = {
 STRIKE = 109  # the one size that Noto Color Emoji's bitmaps have
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Face:
-    """A font file. `fixed`: the one size it can be drawn at, in colour; 0: any."""
+    """A font file. `fixed`: the one size it can be drawn at, in colour; 0: any. Equal to itself alone: it is a key of
+    caches, and its characters are many."""
 
     path: str
     sha256: str

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
+from PIL import Image
+
 from components.workloads.keyboard.events import Layout
+from components.workloads.keyboard.fonts import Faces
 from components.workloads.keyboard.lettering import Pen
 from components.workloads.keyboard.slips import KEY_ROWS
 
@@ -17,10 +21,20 @@ CANDIDATES = "我你的是好在"
 STRIP = 14  # pixels that the candidates of the Chinese layout take
 
 
-def draw_keyboard(pen: Pen, layout: Layout, box: Box, *, back: int, key: int, ink: int) -> None:
-    """Draws the keys of a layout into a box of the picture, in three shades of grey."""
+@functools.lru_cache(maxsize=512)
+def keyboard_image(faces: Faces, layout: Layout, size: tuple[int, int], shades: tuple[int, int, int]) -> Image.Image:
+    """The keys of a layout as a picture of that width and height; shades of the ground, the keys and the letters.
+
+    The same picture is given again for the same arguments: it is there to be pasted, not to be drawn on.
+    """
+    back, key, ink = shades
+    image = Image.new("L", size, back)
+    _draw(Pen(image, faces), layout, (0, 0, *size), key, ink)
+    return image
+
+
+def _draw(pen: Pen, layout: Layout, box: Box, key: int, ink: int) -> None:
     left, top, right, bottom = box
-    pen.draw.rectangle((left, top, right - 1, bottom - 1), fill=back)
     if layout is Layout.ZH:
         pen.write((left + 4, top), "  ".join(CANDIDATES), STRIP - 2, ink, right - left - 8)
         pen.draw.line([(left, top + STRIP), (right, top + STRIP)], fill=key, width=1)

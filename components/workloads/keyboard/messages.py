@@ -11,6 +11,8 @@ from components.data.kept_lines import LineWriter, read_kept
 from components.workloads.keyboard.events import Event, Labels, Layout, Task
 from components.workloads.keyboard.units import language_of
 
+TASKS, LAYOUTS = tuple(Task), tuple(Layout)  # by their numbers
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -110,7 +112,7 @@ def read_messages(path: Path) -> Iterator[Message]:
 
 def _message(value: dict[str, Any]) -> Message:
     moments = tuple(
-        Moment(Task(task), start, end, typed, Layout(shown), Layout(needed), bool(clean))
+        Moment(TASKS[task], start, end, typed, LAYOUTS[shown], LAYOUTS[needed], bool(clean))
         for task, start, end, typed, shown, needed, clean in value.pop("moments")
     )
     value |= {"history": tuple(value["history"]), "given": ()}

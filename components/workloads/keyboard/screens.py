@@ -14,7 +14,7 @@ from PIL import Image
 
 from components.workloads.keyboard.events import HEIGHT, WIDTH, Event
 from components.workloads.keyboard.fonts import Faces
-from components.workloads.keyboard.keys import draw_keyboard
+from components.workloads.keyboard.keys import keyboard_image
 from components.workloads.keyboard.lettering import Pen
 
 SCALE = 3
@@ -79,7 +79,8 @@ def draw(event: Event, seed: int, faces: Faces) -> tuple[NDArray[np.uint8], NDAr
     _draw_title(pen, event, theme, width)
     bubble = _draw_bubbles(pen, event, theme, (0, theme.title, width, field))
     _draw_field(pen, event, theme, (0, field, width, top))
-    draw_keyboard(pen, event.layout, (0, top, width, height), back=theme.bar, key=theme.key, ink=theme.ink)
+    shades = (theme.bar, theme.key, theme.ink)
+    image.paste(keyboard_image(faces, event.layout, (width, theme.keyboard), shades), (0, top))
     boxes = np.array([(0, field, width, top), bubble, (0, top, width, height), (0, 0, width, theme.title)], np.float32)
     boxes /= np.array([width, height, width, height], np.float32)
     return np.asarray(image.reduce(SCALE), np.uint8), boxes

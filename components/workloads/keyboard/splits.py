@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from components.data.splits import SPLITS, assign
 from components.errors import bad_data
-from components.workloads.keyboard.messages import Message, MessageWriter, read_messages
+from components.workloads.keyboard.messages import Message, MessageWriter
 from components.workloads.keyboard.units import fold_text
 
 Shares = tuple[float, float]
@@ -37,55 +37,67 @@ def text_key(message: Message) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=12).digest()
 
 
-def split_messages(rows: Path, folder: Path, seed: int, shares: Shares, left_out: Counter[str]) -> dict[str, int]:
-    """Writes messages-<split>.jsonl.gz of the messages in `rows`, each text once, in the first split that has it (in
-    the order train, validation, test), and returns how many each split has.
+class Splitter:
+    """Decides for each message in turn, then divides them: each text once, in the first split that has it (in the order
+    train, validation, test). Holds one digest a message.
 
     Args:
+        shares: of the users, for validation and test.
         left_out: counts exact repeats within a split and across splits.
-
-    Raises:
-        EquipoiseError: E_DATA (65) when a split would be empty.
     """
-    claimed: dict[bytes, int] = {}
-    for message in read_messages(rows):
-        key, rank = text_key(message), SPLITS.index(split_of(message, seed, shares))
-        claimed[key] = min(rank, claimed.get(key, rank))
-    counts: Counter[str] = Counter()
-    seen: set[bytes] = set()
-    writers = {split: MessageWriter(messages_file(folder, split)) for split in SPLITS}
-    try:
-        for message, split in _once(rows, seed, shares, claimed, seen, left_out):
-            counts[split] += 1
-            writers[split].write(message)
-        for writer in writers.values():
-            writer.close()
-    finally:
-        for writer in writers.values():
-            writer.abandon()
-    for split in SPLITS:
-        if not counts[split]:
-            raise bad_data(
-                str(rows.name),
-                "must have messages of different users for train, validation and test",
-                got=f"none for {split}, {counts.total()} in all",
-                hint="Give messages of more users, or another seed",
-            )
-    return dict(counts)
 
+    def __init__(self, seed: int, shares: Shares, left_out: Counter[str]) -> None:
+        self.seed = seed
+        self.shares = shares
+        self.left_out = left_out
+        self._decided: list[tuple[bytes, int]] = []
+        self._claimed: dict[bytes, int] = {}
 
-def _once(
-    rows: Path, seed: int, shares: Shares, claimed: dict[bytes, int], seen: set[bytes], left_out: Counter[str]
-) -> Iterator[tuple[Message, str]]:
-    for message in read_messages(rows):
-        key, split = text_key(message), split_of(message, seed, shares)
-        if claimed[key] < SPLITS.index(split):
-            left_out[f"repeats of an earlier split in {split}"] += 1
-        elif key in seen:
-            left_out[f"repeats within {split}"] += 1
-        else:
-            seen.add(key)
-            yield message, split
+    def add(self, message: Message) -> None:
+        """The next message, its moments known."""
+        key, rank = text_key(message), SPLITS.index(split_of(message, self.seed, self.shares))
+        self._decided.append((key, rank))
+        self._claimed[key] = min(rank, self._claimed.get(key, rank))
+
+    def divide(self, source: str, messages: Iterable[Message], folder: Path) -> None:
+        """Writes messages-<split>.jsonl.gz of the same messages in the same order.
+
+        Args:
+            source: what a message about an empty split names.
+
+        Raises:
+            EquipoiseError: E_DATA (65) when a split would be empty.
+        """
+        counts: Counter[str] = Counter()
+        writers = [MessageWriter(messages_file(folder, split)) for split in SPLITS]
+        try:
+            for message, rank in self._once(messages):
+                counts[SPLITS[rank]] += 1
+                writers[rank].write(message)
+            for writer in writers:
+                writer.close()
+        finally:
+            for writer in writers:
+                writer.abandon()
+        for split in SPLITS:
+            if not counts[split]:
+                raise bad_data(
+                    source,
+                    "must have messages of different users for train, validation and test",
+                    got=f"none for {split}, {counts.total()} in all",
+                    hint="Give messages of more users, or another seed",
+                )
+
+    def _once(self, messages: Iterable[Message]) -> Iterator[tuple[Message, int]]:
+        seen: set[bytes] = set()
+        for message, (key, rank) in zip(messages, self._decided, strict=True):
+            if self._claimed[key] < rank:
+                self.left_out[f"repeats of an earlier split in {SPLITS[rank]}"] += 1
+            elif key in seen:
+                self.left_out[f"repeats within {SPLITS[rank]}"] += 1
+            else:
+                seen.add(key)
+                yield message, rank
 
 
 def messages_file(folder: Path, split: str) -> Path:

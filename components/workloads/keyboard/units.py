@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from components.workloads.keyboard.events import LANGUAGES, Layout
 
@@ -22,8 +23,10 @@ class Kind(Enum):
     MARK = "mark"
 
 
-@dataclass(frozen=True)
-class Unit:
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+class Unit(NamedTuple):
     """Characters [start, end) of a clean text."""
 
     text: str
@@ -67,14 +70,15 @@ def clean_text(text: str) -> str:
     return unicodedata.normalize("NFC", _CONTROL.sub(" ", text)).strip()
 
 
-def units(text: str) -> list[Unit]:
+@functools.lru_cache(maxsize=4096)
+def units(text: str) -> tuple[Unit, ...]:
     """The units of a clean text in order; blanks belong to none."""
-    return list(_units(text))
+    return tuple(_units(text))
 
 
 def _units(text: str) -> Iterator[Unit]:
     for found in _UNIT.finditer(text):
-        yield Unit(found.group(), found.start(), found.end(), Kind(found.lastgroup))
+        yield Unit(found.group(), found.start(), found.end(), _KINDS[found.lastgroup or ""])
 
 
 def fold(unit: Unit) -> str:
@@ -87,6 +91,9 @@ def fold(unit: Unit) -> str:
 def fold_text(text: str) -> str:
     """Small letters and straight apostrophes: two words are the same when this is."""
     return text.lower().replace("’", "'")
+
+
+_LAYOUTS = {Kind.WORD: Layout.EN, Kind.HAN: Layout.ZH, Kind.DIGIT: Layout.NUM, Kind.EMOJI: Layout.EMOJI}
 
 
 def needed_layouts(of: Sequence[Unit], language: str) -> list[Layout]:
@@ -109,7 +116,7 @@ def _layout(unit: Unit, letters: Layout) -> Layout:
         return Layout.NUM if unit.text.lower() in NUMERIC_PLACES else Layout.EN
     if unit.kind is Kind.MARK:
         return letters if unit.text in SHARED_MARKS else Layout.SYM
-    return {Kind.WORD: Layout.EN, Kind.HAN: Layout.ZH, Kind.DIGIT: Layout.NUM, Kind.EMOJI: Layout.EMOJI}[unit.kind]
+    return _LAYOUTS[unit.kind]
 
 
 def language_of(text: str) -> Layout | None:
