@@ -105,6 +105,22 @@ class Composite:
         total = sum(factors) if self.normalise else 0.0
         return tuple(factor / total for factor in factors) if total else factors
 
+    def totals(self, rows: Mapping[str, Mapping[str, float | int]], progress: float) -> dict[str, dict[str, float]]:
+        """The same as `Report.rows` gives of the terms, of each outermost composite nested in this one, and "total":
+        raw is its weighted sum without its own weight. Empty where nothing is nested."""
+        found: dict[str, dict[str, float]] = {}
+        for leaf in self.leaves:
+            if len(leaf.chain) > 1:
+                outer = Leaf(leaf.name, leaf.term, leaf.settings, leaf.chain[:1]).factor(progress)
+                inner = Leaf(leaf.name, leaf.term, leaf.settings, leaf.chain[1:]).factor(progress)
+                row = found.setdefault(leaf.name.split("/")[0], {"raw": 0.0, "weight": outer, "share": 0.0})
+                row["raw"] += inner * rows[leaf.name]["raw"]
+                row["share"] += rows[leaf.name]["share"]
+        if found:
+            total = sum(row["share"] for row in rows.values())
+            found["total"] = {"raw": total, "weight": 1.0, "share": total}
+        return found
+
     def __repr__(self) -> str:
         return f"Composite({', '.join(f'{leaf.name}: {leaf.settings!r}' for leaf in self.leaves)})"
 

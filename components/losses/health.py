@@ -8,6 +8,7 @@ neither loss nor terms. A rule takes all lines so far.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -170,18 +171,57 @@ def gradient_share(low: float, high: float, causes: tuple[str, ...], remedies: t
     return rule
 
 
-def above(term: str, limit: float, causes: tuple[str, ...], remedies: tuple[str, ...]) -> Rule:
-    """The term's raw mean is above a level that only a fault reaches."""
+def above(term: str, limit: float, causes: tuple[str, ...], remedies: tuple[str, ...], after: int = 0) -> Rule:
+    """The term's raw mean is above a level that only a fault reaches, once `after` epochs have passed."""
 
     def rule(lines: Sequence[Line]) -> list[Alarm]:
         for line in lines:
             for raw in _raws([line], term):
-                if raw > limit:
+                if raw > limit and line["epoch"] > after:
                     message = f"{term} is {raw:.4g}, above {limit:g}"
                     return [Alarm("above", term, line["step"], raw, message, causes, remedies)]
         return []
 
     return rule
+
+
+def at_chance(term: str, share: float, causes: tuple[str, ...], remedies: tuple[str, ...]) -> Rule:
+    """A term that picks one of a batch stays above the share `share` of ln B, what picking at random costs, for a whole
+    epoch; B is the mean number of its values a step."""
+
+    def rule(lines: Sequence[Line]) -> list[Alarm]:
+        steps = {id(line): line["step"] - before for line, before in _since([x for x in lines if "terms" in x])}
+        for epoch in _whole_epochs(lines):
+            rows = [(line["terms"][term], steps[id(line)]) for line in epoch if term in line["terms"]]
+            ratios = [row["raw"] / math.log(row["n_valid"] / count) for row, count in rows if row["n_valid"] > count]
+            if len(ratios) >= ENOUGH and min(ratios) > share:
+                message = f"{term} / ln B stayed above {share:g} for epoch {epoch[-1]['epoch']}, at {ratios[-1]:.3f}"
+                return [Alarm("at_chance", term, epoch[-1]["step"], ratios[-1], message, causes, remedies)]
+        return []
+
+    return rule
+
+
+def metric_below(metric: str, limit: float, causes: tuple[str, ...], remedies: tuple[str, ...]) -> Rule:
+    """A metric of validation is below a level that only a fault reaches."""
+
+    def rule(lines: Sequence[Line]) -> list[Alarm]:
+        for line in lines:
+            value = line.get("validation", {}).get(metric)
+            if value is not None and value < limit:
+                message = f"{metric} is {value:.4g} after epoch {line['epoch']}, below {limit:g}"
+                return [Alarm("metric_below", metric, line["step"], value, message, causes, remedies)]
+        return []
+
+    return rule
+
+
+def _since(lines: Sequence[Line]) -> Iterator[tuple[Line, int]]:
+    """Each line with the step of the one before."""
+    before = 0
+    for line in lines:
+        yield line, before
+        before = line["step"]
 
 
 def _whole_epochs(lines: Sequence[Line]) -> list[list[Line]]:

@@ -10,7 +10,7 @@ from components.losses.ranks import sum_of_ranks
 
 
 def load_balance(gates: Tensor, alone: bool = False) -> Masked:
-    """The squared distance of the experts' mean use f to equal use, sum over i of (f_i - 1/n)^2, as a mean over samples.
+    """The squared distance of the experts' mean use f to equal use, sum over i of (f_i - 1/n)^2, as a mean of samples.
 
     Because every sample's gates sum to 1, that is the mean of <gates of the sample, f> - 1/n: a value a sample, which
     says how much it leans on experts that the batch leans on. With n = 5 experts the mean is .8 when one does all, .3

@@ -288,7 +288,8 @@ def _report(run: Run, progress: float, norm: Tensor, rate: float, panel: Gradien
     report = run.window.summarise(run.ranks)
     run.window.clear()
     gradients = {"gradients": panel.rows()} if panel else {}
-    _publish(run, {**report, **gradients, "gradient_norm": float(norm), "learning_rate": rate}, progress)
+    nested = {"composites": totals} if (totals := run.composite.totals(report["terms"], progress)) else {}
+    _publish(run, {**report, **nested, **gradients, "gradient_norm": float(norm), "learning_rate": rate}, progress)
 
 
 def _publish(run: Run, values: Mapping[str, Any], progress: float) -> None:

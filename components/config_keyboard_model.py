@@ -1,0 +1,73 @@
+"""The model and loss parts of the keyboard section of params.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from components.config_parts import LossConfig, Positive, Section, Share, TermConfig
+
+
+class KeyboardModel(Section):
+    """Sizes.
+
+    `width`: of the table of pieces, which writes as it reads, and of the text's states; `layers`: of its recurrence.
+    `typed_width`: of the reader of the word being typed; `screen_width`: channels of the screen's map; `features`: of
+    the vectors that are compared. `experts_used`: those with a weight for one event; all five: soft routing.
+    `image`: false builds no reader of screens. `screen_dropout`: of the screens while training, which are then missing.
+    `word_dropout`: of the pieces that the text encoder reads while training.
+    """
+
+    width: Annotated[int, Field(ge=8, le=1024)]
+    layers: Annotated[int, Field(ge=1, le=4)]
+    typed_width: Annotated[int, Field(ge=4, le=512)]
+    screen_width: Annotated[int, Field(ge=4, le=512)]
+    features: Annotated[int, Field(ge=4, le=1024)]
+    expert_width: Annotated[int, Field(ge=4, le=1024)]
+    experts_used: Annotated[int, Field(ge=1, le=5)]
+    image: bool
+    dropout: Share
+    word_dropout: Share
+    screen_dropout: Share
+
+
+class ComparingTerm(TermConfig):
+    """`within_micro_batch`: compares the samples of each micro-batch alone, however many a step has."""
+
+    within_micro_batch: bool
+
+
+class InfoNceTerm(ComparingTerm):
+    """`tau`: temperature. `symmetric`: both directions, else from the screen to the text alone."""
+
+    tau: Positive
+    symmetric: bool
+
+
+class EncoderLoss(TermConfig):
+    align: InfoNceTerm
+    contrastive: InfoNceTerm
+
+
+class DecoderLoss(TermConfig):
+    text: TermConfig
+    task: TermConfig
+    layout: TermConfig
+    consistency: TermConfig
+    load: ComparingTerm
+
+
+class KeyboardLoss(LossConfig):
+    """The specification's encoder and decoder composites; each weight is multiplied by that of its composite."""
+
+    encoder: EncoderLoss
+    decoder: DecoderLoss
+
+    @model_validator(mode="after")
+    def _labels_to_learn(self) -> KeyboardLoss:
+        decoder = self.decoder
+        terms = (decoder.text, decoder.task, decoder.layout)
+        if decoder.weight == 0 or not any(term.weight > 0 for term in terms):
+            raise ValueError("decoder.text, task or layout must have a weight: the others teach no answer")
+        return self
