@@ -6,7 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from components.config_parts import Count, Section, Share, Whole
+from components.config_keyboard_evaluation import KeyboardEvaluation
+from components.config_keyboard_model import KeyboardLoss, KeyboardModel
+from components.config_parts import (
+    Count,
+    GateConfig,
+    ScheduleConfig,
+    Section,
+    Share,
+    StudyConfig,
+    TrainingConfig,
+    TuningConfig,
+    Whole,
+)
 
 HoldOut = Annotated[float, Field(gt=0, lt=0.5)]
 Part = Literal["nus_en", "nus_zh", "crosswoz", "tweeteval", "cldr", "sighan", "spelling"]
@@ -49,4 +61,23 @@ class KeyboardData(Section):
     def _consistent(self) -> KeyboardData:
         if len(set(self.parts)) != len(self.parts):
             raise ValueError("parts must name each original once")
+        return self
+
+
+class KeyboardConfig(Section):
+    data: KeyboardData
+    model: KeyboardModel
+    loss: KeyboardLoss
+    training: TrainingConfig
+    evaluation: KeyboardEvaluation
+    gate: GateConfig
+    tuning: TuningConfig
+    study: StudyConfig
+    schedule: ScheduleConfig
+
+    @model_validator(mode="after")
+    def _something_to_align(self) -> KeyboardConfig:
+        encoder = self.loss.encoder
+        if not self.model.image and encoder.weight * (encoder.align.weight + encoder.contrastive.weight) > 0:
+            raise ValueError("model.image: false needs loss.encoder.weight 0: without screens nothing is aligned")
         return self

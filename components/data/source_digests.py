@@ -170,4 +170,39 @@ fa8f8119bb2fa785bb408bcae541a1e630fef97f3acb160b94ed3115c1318db5 479964 vix-dail
 ee21cac28befb1d0a739a9ceb22184f995394726aa0cfde9a21941d1ac04ac0d 426065 sp500_dataset.csv.gz
 894c34431c284f86aa64a467e176e2a3c9b697c857eb9ab35006c2dd55d3fdf2 41898 sp500_index.csv.gz
 """,
+    "nus_sms": """
+bf73d77fce35c703dab21826cd2c1698205358c2c25b2d43da1f08671b825bdc 2415584 smsCorpus_en_xml_2015.03.09_all.zip
+15c17989610dc2d2658f5d5a9de5b84aa35445c4479164478125d6f33f1aecfe 1209377 smsCorpus_zh_xml_2015.03.09.zip
+""",
+    "crosswoz": """
+b2b717990f6f0a1c98daaf5dc465e61d42f7de69c0d31e88e674275b1f34c94c 1368203 val.json.zip
+""",
+    "codespell": """
+7be732661e4058e2565886bebe1085a4bc85cd21fd9b04c53a42734a2411550e 1497116 dictionary.txt
+""",
+    "spell_testset": """
+a5a152f32d66001fd9762e6745357a744e415eae064bd8cb2f4a42471f850724 3780 spell-testset1.txt
+""",
+    "tweeteval_emoji": """
+ac172bfbb0972d875a832224f48602472279be365454e3bce01084689100f4d3 543 mapping.txt
+daee7da826683dbfa50ad3a29c60bc527e498f06c70eabee3745a99cc37ab3a5 102760 train_labels.txt
+eacb6b0ee1fe2803d72a009c2e731fe07659f604318a979951d2f07c23c564a1 3353167 train_text.txt
+21ba456f688668d049ff0fb1fa04469ee684cf4e2467c71d2c3fe5ca2ba1bd1a 11379 val_labels.txt
+3bc3742d6af404cea792671878684d110f3bc02fd79a2e34643789a521d81a26 341079 val_text.txt
+""",
+    "cldr": """
+2405d3f2e4c5812a4faf93d965630246269e0177ce907d863c7d6bb197e957c1 434893 annotations/en/annotations.json
+c57fcb31e7f2ace00343b8578ae30a7856270bb23dc94e5ea02f3858ed875ef2 416664 annotations/zh/annotations.json
+""",
+    "cldr-derived": """
+8ebc16e27adf6c555c9ce467335cee8fc9416e5d8646a91bd4eacbb450ebee22 713521 annotationsDerived/en/annotations.json
+1c3a4eb778737042aba1e14ff69a4264b22348981e51f0a34b98645d0b29ea1e 619984 annotationsDerived/zh/annotations.json
+""",
+    "sighan": """
+64a7842972046cc3f13518bee289fa03ffed711badba7a1881f3ebb7a1f04d24 1216229 clp14csc_release1.1/Training/B1_training.sgml
+36fbbfcef4e9e4eaa19f132eada993f10da428d9ac1a862f189af5d71d8baa48 119644 clp14csc_release1.1/Training/C1_training.sgml
+0e25a79e05b82387c86f59d0c9f118799eb87b59d4acfce6162a5cb7c9751118 1185569 sighan7csc_release1.0/ConfusionSet/Bakeoff2013_CharacterSet_SimilarPronunciation.txt
+c6e161e5a8e9f2d84d7271d8d2494e0edd9fbfe71bbe90d8f7c282ad29721a5d 232445 sighan8csc_release1.0/Training/SIGHAN15_CSC_A2_Training.sgml
+4e962ba8fafae017ce25644f584a33fd9e8a1be631f0a995cd3658f9cea8eb33 483436 sighan8csc_release1.0/Training/SIGHAN15_CSC_B2_Training.sgml
+""",
 }

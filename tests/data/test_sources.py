@@ -19,6 +19,7 @@ from components.data.sources import Source, SourceFile, catalogue, fetch, java_d
 from components.errors import EquipoiseError, Exit
 
 PRICES = Path("../shared/data/trading")
+KEYBOARD = Path("../shared/data/keyboard")
 JAVA = Path("../shared/data/assertions/README.md")
 CONTENT = {"a.json": bytes(range(256)) * 40, "deep/b c.json": b"two\n"}
 
@@ -171,10 +172,11 @@ def test_only_https_leaves_the_machine(tmp_path: Path) -> None:
 def test_the_catalogue_is_complete() -> None:
     names = [entry.name for entry in catalogue()]
     assert names[:10] == ["sgd", "clinc150", "banking77", "snips", "bfcl", "lean", "etf", "rates", "vix", "skfolio"]
-    assert len(names) == len(set(names)) == 10 + 13
+    assert len(names) == len(set(names)) == 10 + 8 + 13
     for entry in catalogue():
         assert re.fullmatch(r"[0-9a-f]{40}", entry.commit) and entry.licence and entry.files
-        assert entry.url.startswith("https://") and entry.workload in ("tool_calling", "trading", "assertions")
+        assert entry.url.startswith("https://")
+        assert entry.workload in ("tool_calling", "trading", "assertions", "keyboard")
         for file in entry.files:
             assert re.fullmatch(r"[0-9a-f]{64}", file.sha256) and file.size >= 0
             assert ".." not in file.path and not file.path.startswith("/")
@@ -196,6 +198,19 @@ def test_the_price_files_are_the_catalogued_ones(tmp_path: Path) -> None:
     for packed in (PRICES / "etf").glob("*.gz"):
         (tmp_path / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
     assert len(verify("etf", tmp_path)) == 5
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not KEYBOARD.is_dir(), reason="the public keyboard files are not beside the project")
+@pytest.mark.parametrize("name", ["crosswoz", "codespell", "spell_testset", "tweeteval_emoji", "cldr", "cldr-derived"])
+def test_the_keyboard_files_are_the_catalogued_ones(tmp_path: Path, name: str) -> None:
+    for known in source(name).files:
+        path = KEYBOARD / name.removesuffix("-derived") / known.path
+        raw = path.read_bytes() if path.is_file() else gzip.decompress(Path(f"{path}.gz").read_bytes())
+        copy = tmp_path / known.path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(raw)
+    assert verify(name, tmp_path)
 
 
 def packed(path: Path, files: dict[str, bytes], level: int) -> bytes:

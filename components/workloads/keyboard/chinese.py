@@ -8,21 +8,25 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.data.archives import file_bytes, members
-from components.data.strict_json import decode, loads
+from components.data.archives import members
+from components.data.strict_json import loads
 from components.errors import EquipoiseError, bad_data
 from components.workloads.keyboard.events import Task
 from components.workloads.keyboard.lines import REMEMBERED
 from components.workloads.keyboard.messages import Given, Message
+from components.workloads.keyboard.published import published_lines
 from components.workloads.keyboard.units import clean_text, units
 
+RELEASES = {"2013": "sighan7csc_release1.0", "2014": "clp14csc_release1.1", "2015": "sighan8csc_release1.0"}
+"""Year -> the folder of its release; either name will do."""
+
 ESSAYS = (
-    "2014/Training/B1_training.sgml.gz",
-    "2014/Training/C1_training.sgml.gz",
-    "2015/Training/SIGHAN15_CSC_A2_Training.sgml.gz",
-    "2015/Training/SIGHAN15_CSC_B2_Training.sgml.gz",
+    ("2014", "Training/B1_training.sgml"),
+    ("2014", "Training/C1_training.sgml"),
+    ("2015", "Training/SIGHAN15_CSC_A2_Training.sgml"),
+    ("2015", "Training/SIGHAN15_CSC_B2_Training.sgml"),
 )
-SOUND = "2013/ConfusionSet/Bakeoff2013_CharacterSet_SimilarPronunciation.txt.gz"
+SOUND = ("2013", "ConfusionSet/Bakeoff2013_CharacterSet_SimilarPronunciation.txt")
 ALIKE = 8  # characters of a confusion set that are used: the first are the most alike
 _PASSAGE = re.compile(r'<PASSAGE id="([^"]+)">([^<]*)</PASSAGE>')
 _MISTAKE = re.compile(
@@ -70,9 +74,8 @@ def read_sighan(folder: Path, left_out: Counter[str]) -> Iterator[Message]:
     Raises:
         EquipoiseError: E_ARCHIVE, E_JSON (65) for bytes that are not UTF-8, E_MISSING (66).
     """
-    for name in ESSAYS:
-        path = folder / name
-        text = decode(file_bytes(path), str(path))
+    for year, name in ESSAYS:
+        text = "\n".join(published_lines(folder, f"{year}/{name}", f"{RELEASES[year]}/{name}")[0])
         mistakes: dict[str, list[tuple[int, str, str]]] = {}
         for number, location, wrong, right in _MISTAKE.findall(text):
             mistakes.setdefault(number, []).append((int(location) - 1, wrong, right))
@@ -115,8 +118,9 @@ def confusions(folder: Path, base: Mapping[str, str]) -> dict[str, str]:
         EquipoiseError: E_ARCHIVE, E_JSON (65), E_MISSING (66).
     """
     found = dict(base)
-    path = folder / SOUND
-    for line in decode(file_bytes(path), str(path)).splitlines()[1:]:
+    year, name = SOUND
+    lines, _ = published_lines(folder, f"{year}/{name}", f"{RELEASES[year]}/{name}")
+    for line in lines[1:]:
         character, *alike = line.split("\t")
         same = "".join(alike[:2]).replace(character, "")
         if same and character not in found:

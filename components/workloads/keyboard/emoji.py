@@ -9,10 +9,11 @@ from typing import Any
 
 from components.data.archives import file_bytes
 from components.data.splits import stable_share
-from components.data.strict_json import decode, loads
+from components.data.strict_json import loads
 from components.errors import EquipoiseError, bad_data
 from components.workloads.keyboard.events import LANGUAGES, Task
 from components.workloads.keyboard.messages import Given, Message
+from components.workloads.keyboard.published import published_file, published_lines
 from components.workloads.keyboard.units import Kind, clean_text, units
 
 VALIDATION = 0.05  # of the training tweets: their own validation set is what is scored
@@ -25,9 +26,9 @@ def classes(folder: Path) -> list[str]:
     Raises:
         EquipoiseError: E_EMOJI (65) for another format, E_MISSING (66).
     """
-    path = folder / "mapping.txt"
+    lines, path = published_lines(folder, "mapping.txt")
     found = []
-    for number, line in enumerate(_lines(path)):
+    for number, line in enumerate(lines):
         fields = line.split("\t")
         if len(fields) < 3 or fields[0] != str(number):
             raise _refuse(f"{path}:{number + 1}", f"must be {number}, an emoji and a name between tabs", line)
@@ -47,8 +48,8 @@ def read_tweets(folder: Path, left_out: Counter[str]) -> Iterator[Message]:
     """
     emoji = classes(folder)
     for name in ("train", "val"):
-        texts, labels = _lines(folder / f"{name}_text.txt.gz"), _lines(folder / f"{name}_labels.txt.gz")
-        place = str(folder / f"{name}_labels.txt.gz")
+        texts, _ = published_lines(folder, f"{name}_text.txt")
+        labels, place = published_lines(folder, f"{name}_labels.txt")
         if len(texts) != len(labels):
             raise _refuse(place, f"must have a line for each of {len(texts)} tweets", len(labels))
         for number, (raw, label) in enumerate(zip(texts, labels, strict=True)):
@@ -72,7 +73,7 @@ def read_names(folder: Path, wanted: frozenset[str]) -> Iterator[Message]:
     """
     for language in LANGUAGES:
         for kind in NAMED:
-            path = folder / kind / language / "annotations.json.gz"
+            path = published_file(folder, f"{kind}/{language}/annotations.json")
             try:
                 entries = loads(file_bytes(path), str(path))[kind]["annotations"]
                 named = [(e, list(dict.fromkeys(v["tts"] + v["default"]))) for e, v in entries.items() if e in wanted]
@@ -91,11 +92,6 @@ def _before_emoji(name: str, source: str, language: str, before: str, symbol: st
         raise _refuse(name, "must be an emoji", symbol)
     given = (Given(Task.SUGGESTION, last.start, last.end, ""),)
     return Message(name, "", source, language, text, given=given, split=split)
-
-
-def _lines(path: Path) -> list[str]:
-    """Lines as they end with a line feed: a tweet may hold other characters that break lines."""
-    return decode(file_bytes(path), str(path)).removesuffix("\n").split("\n")
 
 
 def _refuse(place: str, rule: str, got: Any) -> EquipoiseError:

@@ -63,7 +63,7 @@ class Originals:
         if part == "cldr":
             return emoji.read_names(folder, frozenset(emoji.classes(self._present("tweeteval_emoji"))))
         known = self.misspellings() if (self.folder / "codespell").is_dir() else {}
-        return spelling.read_test_set(folder / "spell-testset1.txt", known)
+        return spelling.read_test_set(folder, known)
 
     def _present(self, name: str) -> Path:
         folder = self.folder / name
@@ -78,13 +78,13 @@ class Originals:
 
 
 def _corpus(folder: Path, language: str) -> Path:
-    """The file of a language, plain or gzipped."""
-    found = sorted(folder.glob(f"smsCorpus_{language}_*.xml*"))
+    """The file of a language: XML, plain, gzipped or in an archive."""
+    found = sorted(folder.glob(f"smsCorpus_{language}_*"))
     if not found:
         raise missing(
             str(folder),
-            f"must hold smsCorpus_{language}_*.xml or .xml.gz",
+            f"must hold smsCorpus_{language}_*, XML, gzipped XML or a .zip of it",
             got="no such file",
-            hint="Put the corpus there as published, unzipped",
+            hint="Put the corpus there as published",
         )
     return found[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-from components.data.archives import file_bytes
+from components.data.archives import file_bytes, is_archive, members
 from components.errors import EquipoiseError, bad_data
 from components.workloads.keyboard.lines import LONGEST, REMEMBERED
 from components.workloads.keyboard.messages import Message
@@ -29,7 +29,7 @@ class _Sms:
 
 
 def read_sms(path: Path, language: str, source: str, left_out: Counter[str]) -> Iterator[Message]:
-    """The messages of a file in its order, each with what its user wrote before.
+    """The messages of a file in its order, each with what its user wrote before: XML, plain, gzipped or in an archive.
 
     The key of a message is (id, collector): ids alone are used twice. What an unknown contributor wrote has no user and
     no history.
@@ -62,7 +62,7 @@ def read_sms(path: Path, language: str, source: str, left_out: Counter[str]) -> 
 
 
 def _stream(path: Path) -> Iterator[_Sms]:
-    raw = file_bytes(path)
+    raw = next((raw for _, raw in members(path)), b"") if is_archive(path) else file_bytes(path)
     reader = _Reader(path)
     for start in range(0, len(raw), CHUNK):
         reader.feed(raw[start : start + CHUNK], final=start + CHUNK >= len(raw))

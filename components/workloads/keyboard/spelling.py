@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from components.data.archives import file_bytes
-from components.data.strict_json import decode
 from components.errors import bad_data
 from components.workloads.keyboard.events import TYPED_BYTES, Task
 from components.workloads.keyboard.messages import Given, Message
+from components.workloads.keyboard.published import published_lines
 
 Wrong = Mapping[str, Sequence[str]]
 
 
 def misspellings(folder: Path) -> dict[str, list[str]]:
-    """Right word -> its wrong forms in dictionary.txt.gz, where only one correction is known and it is one word.
+    """Right word -> its wrong forms in dictionary.txt, where only one correction is known and it is one word.
 
     Raises:
         EquipoiseError: E_SPELLING (65) for a line without an arrow, E_ARCHIVE, E_JSON (65), E_MISSING (66).
     """
-    path = folder / "dictionary.txt.gz"
+    lines, path = published_lines(folder, "dictionary.txt")
     found: dict[str, list[str]] = {}
-    for number, line in enumerate(decode(file_bytes(path), str(path)).splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         wrong, arrow, right = line.partition("->")
         if not arrow:
             raise bad_data(
@@ -37,14 +36,15 @@ def misspellings(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def read_test_set(path: Path, known: Wrong) -> Iterator[Message]:
+def read_test_set(folder: Path, known: Wrong) -> Iterator[Message]:
     """One error a wrong form, without context, for the test split alone: source spelling_known where codespell has it
     with that correction, spelling elsewhere.
 
     Raises:
         EquipoiseError: E_SPELLING (65) for a line without a colon, E_ARCHIVE, E_JSON (65), E_MISSING (66).
     """
-    for number, line in enumerate(decode(file_bytes(path), str(path)).splitlines(), 1):
+    lines, path = published_lines(folder, "spell-testset1.txt")
+    for number, line in enumerate(lines, 1):
         right, colon, forms = line.partition(": ")
         if not colon:
             raise bad_data(
