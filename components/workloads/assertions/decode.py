@@ -79,7 +79,11 @@ def _grow(
     found: list[list[Text]],
 ) -> list[list[_Open]]:
     """The best continuations of every sample's hypotheses; finished ones go to `found`, and a sample that has as many
-    finished as beams, all better than what is still open, is done."""
+    finished as beams, all better than what is still open, is done.
+
+    The kind of assertion is decided alone, before there are several hypotheses: among whole texts those win whose kind
+    leaves least to be said, which is not what makes a kind likely.
+    """
     top, ids = (part.tolist() for part in told.topk(min(TRIED + beams, told.shape[-1]), dim=-1))
     grown: list[list[_Open]] = []
     for sample, beam in enumerate(front):
@@ -90,10 +94,12 @@ def _grow(
         ]
         options.sort(key=lambda option: -option.log_probability)
         open_ones: list[_Open] = []
-        for option in options[: 2 * beams]:
+        undecided = grammar is not None and options and options[0].state.start is not None
+        kept = 1 if undecided else beams
+        for option in options[: 2 * kept]:
             if option.pieces[-1] == EOS:
                 found[sample].append(Text(option.pieces[:-1], option.log_probability))
-            elif len(open_ones) < beams:
+            elif len(open_ones) < kept:
                 open_ones.append(option)
         if left == 0:  # only reached where nothing bounds the length but the length itself
             found[sample] += [Text(each.pieces, each.log_probability) for each in open_ones]

@@ -11,6 +11,7 @@ from components.workloads.assertions.encode import BOS, EOS, SPECIALS
 from components.workloads.assertions.grammar import Grammar
 from components.workloads.assertions.java_tokens import defect
 from components.workloads.assertions.model import AssertionWriter
+from components.workloads.assertions.pairs import ASSERT_TYPES
 from tests.workloads.assertions.small import model as sizes
 
 PIECES = [*SPECIALS, *(chr(c) for c in range(33, 127)), "assert", "Equals", "True"]
@@ -95,6 +96,17 @@ def test_within_the_grammar_even_noise_ends_as_a_statement(seed, beams):
             assert spelt.startswith("assert")
             assert spelt.endswith(");")
             assert spelt.count("(") >= 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_hypothesis_has_the_kind_that_is_likeliest_by_itself(seed):
+    model, (source, segments) = writer(seed), sources(4)
+    alone = write(model, source, segments, Grammar(PIECES), beams=1, most=30)
+    several = write(model, source, segments, Grammar(PIECES), beams=4, most=30)
+    for (one, *_), texts in zip(alone, several, strict=True):
+        kind = "".join(PIECES[p] for p in one.pieces).partition("(")[0]
+        assert kind in ASSERT_TYPES
+        assert {"".join(PIECES[p] for p in text.pieces).partition("(")[0] for text in texts} == {kind}
 
 
 def test_a_batch_answers_as_its_samples_alone():
