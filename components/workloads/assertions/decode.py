@@ -94,7 +94,7 @@ def _grow(
         ]
         options.sort(key=lambda option: -option.log_probability)
         open_ones: list[_Open] = []
-        undecided = grammar is not None and options and options[0].state.start is not None
+        undecided = grammar is not None and any(each.state.start is not None for each in beam)
         kept = 1 if undecided else beams
         for option in options[: 2 * kept]:
             if option.pieces[-1] == EOS:
