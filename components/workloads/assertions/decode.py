@@ -13,7 +13,7 @@ from components.workloads.assertions.encode import EOS
 from components.workloads.assertions.grammar import Grammar, State
 from components.workloads.assertions.model import AssertionWriter, Read, start
 
-TRIED = 24  # pieces tried for each hypothesis, likeliest first, before the way out is taken
+TRIED = 40  # pieces tried for each hypothesis, likeliest first, before the way out is taken
 LENGTH_POWER = 0.6  # of the length that log-probabilities are divided by, else short texts win (Wu et al. 2016)
 
 
@@ -84,7 +84,7 @@ def _grow(
     The kind of assertion is decided alone, before there are several hypotheses: among whole texts those win whose kind
     leaves least to be said, which is not what makes a kind likely.
     """
-    top, ids = (part.tolist() for part in told.topk(min(TRIED + beams, told.shape[-1]), dim=-1))
+    top, ids = (part.tolist() for part in told.topk(min(TRIED, told.shape[-1]), dim=-1))
     grown: list[list[_Open]] = []
     for sample, beam in enumerate(front):
         options = [
