@@ -1,0 +1,253 @@
+"""The cheap keyboard, the first champion: a 4-gram a language, an edit-distance speller, machines for emoji.
+
+What is asked for follows from the noisy channel: the typed letters are either a beginning of what is meant, with the
+n-gram's probability of all words that begin so, or a wrong form of a known word, with the n-gram's probability of that
+word times exp(-PENALTY) an edit. The next layout is the one on which most of the n-gram's probability is typed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.config_keyboard_evaluation import KeyboardBaseline
+from components.data.manifest import published
+from components.data.model_folder import CARD, read_card
+from components.errors import bad_data
+from components.files import sha256_file, write_json
+from components.workloads.keyboard import emoji_svm, ngram
+from components.workloads.keyboard.answers import MOST, Prediction
+from components.workloads.keyboard.data import samples
+from components.workloads.keyboard.emoji_svm import EmojiSvm, fit_emoji, load_emoji
+from components.workloads.keyboard.events import LANGUAGES, Event, Layout, Task
+from components.workloads.keyboard.messages import read_messages
+from components.workloads.keyboard.ngram import Ngram, fit_ngram, load_ngram
+from components.workloads.keyboard.readings import READINGS
+from components.workloads.keyboard.speller import Speller, fit_speller
+from components.workloads.keyboard.splits import messages_file
+from components.workloads.keyboard.units import PLACES, Kind, fold, fold_text, needed_layouts, units
+
+FORMAT = 1
+ORDER = 4
+PENALTY = 8.0  # of an edit, in nats
+UNHEARD = 1e-7  # probability of a word that the n-gram has never seen
+FORGIVEN = 0.01  # false corrections of right words that the threshold may make
+CALIBRATED = 4000  # events of the validation split that the threshold is chosen on, at most
+EMOJI_ROWS = 60_000
+CONFUSIONS = "confusions.json"
+LETTERS = len(Layout)  # stands for the layout of letters that is shown
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Tongue:
+    """What is known of one language.
+
+    Attributes:
+        layouts: [V] the layout that each word of the n-gram is typed on, LETTERS for marks that both layouts of
+            letters have.
+        read: letters that Chinese characters are typed by -> numbers of the characters.
+    """
+
+    words: Ngram
+    speller: Speller
+    layouts: NDArray[np.int64]
+    read: Mapping[str, Numbers]
+
+    def begun(self, typed: str) -> Numbers:
+        """The words that may be meant by a beginning, placeholders never."""
+        low, high = self.words.starting_with(typed)
+        places = np.concatenate([np.arange(low, high), self.read.get(typed, np.zeros(0, np.int64))])
+        return places[~self.words.hidden[places]]
+
+
+@dataclass(frozen=True, eq=False)
+class CheapKeyboard:
+    """The baseline as a predictor.
+
+    Attributes:
+        tongues: by language.
+        confusions: a mistyped Chinese character -> what was meant by it in training.
+        threshold: probability of an error from which on a correction is made.
+    """
+
+    tongues: Mapping[str, Tongue]
+    emoji: EmojiSvm
+    confusions: Mapping[str, Sequence[str]]
+    threshold: float
+
+    def predict(self, samples: Sequence[Event], given: Sequence[Any] | None = None) -> list[Prediction]:
+        """One prediction per event; `given` means nothing here, labels and screens are not looked at."""
+        ranked = self.emoji.rank([event.before for event in samples])
+        return [replace(self._answer(event), emoji=emoji) for event, emoji in zip(samples, ranked, strict=True)]
+
+    def _answer(self, event: Event) -> Prediction:
+        tongue = self.tongues[event.language]
+        before = [fold(unit) for unit in units(event.before)]
+        found = tongue.words.distribution(before)
+        typed = fold_text(event.typed)
+        places = tongue.begun(typed)
+        meant = found[places]
+        error, task = 0.0, Task.COMPLETION if typed else Task.SUGGESTION
+        if typed:
+            near = self._near(tongue, typed)
+            fixes = np.array([number for number, _ in near], np.int64)
+            fixed = found[fixes] * np.exp([-PENALTY * edits for _, edits in near])
+            total = float(fixed.sum())
+            error = total / (total + float(meant.sum()) + UNHEARD)
+            if error > self.threshold:
+                task, places, meant = Task.ERROR, fixes, fixed
+        shares = _layout_shares(tongue, found, event) if not typed else _one(event.layout)
+        return Prediction(
+            candidates=_ranked(tongue.words.words, places, meant),
+            emoji=(),
+            task=task,
+            task_probabilities=(error, 1 - error, 0.0) if typed else (0.0, 0.0, 1.0),
+            layout=Layout(int(shares.argmax())),
+            layout_probabilities=tuple(shares.tolist()),
+        )
+
+    def _near(self, tongue: Tongue, typed: str) -> list[tuple[int, int]]:
+        if typed in self.confusions:
+            numbers = [tongue.words.number(meant) for meant in self.confusions[typed]]
+            return [(number, 1) for number in numbers if number >= 0]
+        return tongue.speller.near(typed)
+
+
+def fit(section: Any, prepared: Path) -> CheapKeyboard:
+    """Learns from the training split; the threshold is that of FORGIVEN false corrections on validation."""
+    settings: KeyboardBaseline = section.evaluation.baseline
+    spoken: dict[str, list[list[str]]] = {language: [] for language in LANGUAGES}
+    texts, emoji, confusions = [], [], defaultdict(set)
+    for message in read_messages(messages_file(prepared, "train")):
+        found = units(message.text)
+        spoken[message.language].append([fold(unit) for unit in found])
+        for unit in found:
+            if unit.kind is Kind.EMOJI and len(emoji) < EMOJI_ROWS:
+                texts.append(message.text[: unit.start])
+                emoji.append(fold(unit))
+        for moment in message.moments:
+            target = message.text[moment.start : moment.end]
+            if moment.task is Task.ERROR and message.language == "zh" and target:
+                confusions[fold_text(moment.typed)].add(fold_text(target))
+    keyboard = CheapKeyboard(
+        tongues={language: _tongue(fit_ngram(kept, ORDER, PLACES), settings) for language, kept in spoken.items()},
+        emoji=fit_emoji(texts, emoji, settings.strength),
+        confusions={wrong: sorted(right) for wrong, right in sorted(confusions.items())},
+        threshold=0.5,
+    )
+    typed = (event for event in samples(prepared, "validation") if event.typed and event.labels)
+    return replace(keyboard, threshold=calibrate(keyboard, islice(typed, CALIBRATED)))
+
+
+def calibrate(keyboard: CheapKeyboard, events: Iterable[Event]) -> float:
+    """The lowest threshold at which at most FORGIVEN of the clean words would be corrected; .5 without any."""
+    clean = [event for event in events if event.labels is not None and event.labels.clean]
+    said = sorted(answer.task_probabilities[Task.ERROR] for answer in keyboard.predict(clean))
+    if not said:
+        return 0.5
+    return float(min(said[len(said) - 1 - math.floor(FORGIVEN * len(said))], 1.0))
+
+
+def save(keyboard: CheapKeyboard, section: Any, folder: Path) -> None:
+    """Writes the baseline as a servable folder, whole or not at all."""
+    with published(folder) as part:
+        for language, tongue in keyboard.tongues.items():
+            tongue.words.save(part, f"ngram_{language}")
+        keyboard.emoji.save(part)
+        write_json(part / CONFUSIONS, dict(keyboard.confusions))
+        facts = {
+            "kind": "baseline",
+            "format": FORMAT,
+            "threshold": keyboard.threshold,
+            "minimum": section.evaluation.baseline.minimum,
+        }
+        write_json(part / CARD, {**facts, "files": {name: sha256_file(part / name) for name in _files()}})
+
+
+def fit_baseline(section: Any, prepared: Path, folder: Path) -> None:
+    """Learns the baseline and writes it as a servable folder."""
+    save(fit(section, prepared), section, folder)
+
+
+def load(folder: Path) -> CheapKeyboard:
+    """The baseline that `save` wrote.
+
+    Raises:
+        EquipoiseError: E_MISSING (66) without one of its files, E_MODEL (65) when they are damaged or do not fit.
+    """
+    card = read_card(folder, _files())
+    try:
+        confusions = json.loads((folder / CONFUSIONS).read_text("utf-8"))
+        threshold, minimum = float(card["threshold"]), int(card["minimum"])
+        if card["kind"] != "baseline" or card["format"] != FORMAT or not 0 <= threshold <= 1:
+            raise ValueError(f"kind {card['kind']!r}, format {card['format']!r}, threshold {threshold}")
+        if not all(isinstance(right, list) for right in confusions.values()):
+            raise ValueError("confusions must be lists")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise bad_data(
+            str(folder / CARD), "must describe a baseline", got=str(error), hint="Run evaluate again", code="MODEL"
+        ) from error
+    settings = KeyboardBaseline(strength=1.0, minimum=minimum)
+    tongues = {language: _tongue(load_ngram(folder, f"ngram_{language}"), settings) for language in LANGUAGES}
+    return CheapKeyboard(tongues, load_emoji(folder), confusions, threshold)
+
+
+def _tongue(words: Ngram, settings: KeyboardBaseline) -> Tongue:
+    read: dict[str, list[int]] = defaultdict(list)
+    layouts = np.array([_layout_of(word) for word in words.words], np.int64)
+    for number, word in enumerate(words.words):
+        reading = READINGS.get(word, "")
+        for end in range(1, len(reading) + 1):
+            read[reading[:end]].append(number)
+    return Tongue(
+        words,
+        fit_speller(words.words, np.where(words.hidden, 0, words.counts), settings.minimum),
+        layouts,
+        {letters: np.array(numbers, np.int64) for letters, numbers in read.items()},
+    )
+
+
+def _layout_of(word: str) -> int:
+    english, chinese = (needed_layouts(units(word), language) for language in LANGUAGES)
+    return int(english[0]) if english == chinese else LETTERS
+
+
+def _layout_shares(tongue: Tongue, found: NDArray[np.float64], event: Event) -> NDArray[np.float64]:
+    """[5]: what is typed on each layout."""
+    shares = np.bincount(tongue.layouts, weights=found, minlength=LETTERS + 1)
+    own = Layout(LANGUAGES.index(event.language))
+    shares[event.layout if event.layout in (Layout.EN, Layout.ZH) else own] += shares[LETTERS]
+    known: NDArray[np.float64] = shares[:LETTERS]
+    total = float(known.sum())
+    return known / total if total > 0 else _one(own)  # nothing was ever read in this language
+
+
+def _one(layout: Layout) -> NDArray[np.float64]:
+    return np.eye(len(Layout))[layout]
+
+
+def _ranked(words: Sequence[str], places: Numbers, weights: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
+    """The likeliest places' words, the first of equals, with their shares of all weights."""
+    total = float(weights.sum())
+    if total <= 0:
+        return ()
+    kept = np.argpartition(-weights, MOST)[:MOST] if len(weights) > MOST else np.arange(len(weights))
+    ranked = kept[np.lexsort((places[kept], -weights[kept]))]
+    best = zip(places[ranked].tolist(), weights[ranked].tolist(), strict=True)
+    return tuple((words[number], weight / total) for number, weight in best if weight > 0)
+
+
+def _files() -> tuple[str, ...]:
+    named = [name for language in LANGUAGES for name in ngram.files(f"ngram_{language}")]
+    return (*named, emoji_svm.TERMS, emoji_svm.ARRAYS, CONFUSIONS)
