@@ -47,7 +47,8 @@ class EquipoiseError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        return one_line(f"{self.code} {self.place}: {self.rule}, got {shorten(self.got)}. {self.hint.rstrip('.')}.")
+        hint = self.hint if self.hint.endswith("?") else f"{self.hint.rstrip('.')}."
+        return one_line(f"{self.code} {self.place}: {self.rule}, got {shorten(self.got)}. {hint}")
 
 
 def shorten(value: Any, limit: int = 120) -> str:
