@@ -40,7 +40,7 @@ def read_screen(raw: bytes, place: str) -> NDArray[np.uint8]:
                 image.load()
                 return _grey(image)
     except UnidentifiedImageError as error:
-        raise _refuse(place, "must be a PNG or JPEG picture", raw[:8], _SAVE_AGAIN) from error
+        raise _refuse(place, "must be a whole PNG or JPEG picture", raw[:8], _SAVE_AGAIN) from error
     except (
         Image.DecompressionBombError,
         Image.DecompressionBombWarning,
