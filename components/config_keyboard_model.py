@@ -16,7 +16,8 @@ class KeyboardModel(Section):
     `typed_width`: of the reader of the word being typed; `screen_width`: channels of the screen's map; `features`: of
     the vectors that are compared. `experts_used`: those with a weight for one event; all five: soft routing.
     `image`: false builds no reader of screens. `screen_dropout`: of the screens while training, which are then missing.
-    `word_dropout`: of the pieces that the text encoder reads while training.
+    `word_dropout`: of the pieces that the text encoder reads while training. `correct_above`: probability of an error
+    from which on a keyboard corrects.
     """
 
     width: Annotated[int, Field(ge=8, le=1024)]
@@ -27,6 +28,7 @@ class KeyboardModel(Section):
     expert_width: Annotated[int, Field(ge=4, le=1024)]
     experts_used: Annotated[int, Field(ge=1, le=5)]
     image: bool
+    correct_above: Share
     dropout: Share
     word_dropout: Share
     screen_dropout: Share

@@ -1,0 +1,87 @@
+"""The words that a model's pieces can write: which are whole, how each begins, which are near a mistyped one."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.workloads.keyboard.answers import MOST, Ranked
+from components.workloads.keyboard.encode import END, Codec
+from components.workloads.keyboard.readings import READINGS
+from components.workloads.keyboard.speller import Speller, fit_speller
+from components.workloads.keyboard.units import Kind, units
+
+LAST = "\U0010ffff"
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Lexicon:
+    """What may be suggested, sorted by code points.
+
+    Attributes:
+        words: [W].
+        pieces: [W] the piece that writes each.
+        emoji: places of the emoji among them.
+        read: letters that Chinese characters are typed by -> places of the characters.
+        speller: of the words of letters.
+    """
+
+    words: Sequence[str]
+    pieces: Numbers
+    emoji: Numbers
+    read: Mapping[str, Numbers]
+    speller: Speller
+
+    def begun(self, typed: str) -> Numbers:
+        """Places of the words that begin so, or that are read so."""
+        low, high = bisect_left(self.words, typed), bisect_left(self.words, typed + LAST)
+        return np.concatenate([np.arange(low, high), self.read.get(typed, np.zeros(0, np.int64))])
+
+    def near(self, typed: str) -> tuple[Numbers, Numbers]:
+        """Places of the words at most two edits away, and their edits."""
+        found = self.speller.near(typed)
+        return np.array([place for place, _ in found], np.int64), np.array([edits for _, edits in found], np.int64)
+
+
+def lexicon_of(codec: Codec) -> Lexicon:
+    """All that the codec's whole pieces write."""
+    known = sorted((codec.pieces[piece].removesuffix(END), piece) for piece in np.flatnonzero(codec.whole).tolist())
+    words = tuple(word for word, _ in known)
+    read: dict[str, list[int]] = defaultdict(list)
+    emoji = []
+    for place, word in enumerate(words):
+        reading = READINGS.get(word, "")
+        for end in range(1, len(reading) + 1):
+            read[reading[:end]].append(place)
+        kind = next((unit.kind for unit in units(word)), None)
+        if kind is Kind.EMOJI:
+            emoji.append(place)
+    return Lexicon(
+        words=words,
+        pieces=np.array([piece for _, piece in known], np.int64),
+        emoji=np.array(emoji, np.int64),
+        read={letters: np.array(places, np.int64) for letters, places in read.items()},
+        speller=fit_speller(words, np.ones(len(words), np.int64), 1),
+    )
+
+
+def best(words: Sequence[str], places: Numbers, weights: NDArray[np.floating]) -> Ranked:
+    """The MOST words of the greatest weights, the first of equals, with their shares of all weights.
+
+    Args:
+        places: [N] in `words`.
+        weights: [N], not negative.
+    """
+    total = float(weights.sum())
+    if not total > 0:
+        return ()
+    kept = np.argpartition(-weights, MOST)[:MOST] if len(weights) > MOST else np.arange(len(weights))
+    ranked = kept[np.lexsort((places[kept], -weights[kept]))]
+    found = zip(places[ranked].tolist(), weights[ranked].tolist(), strict=True)
+    return tuple((words[place], weight / total) for place, weight in found if weight > 0)

@@ -1,0 +1,210 @@
+"""A trained model that answers events: read the text, see the screen, decide, rank the words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional
+
+from components.config_keyboard_model import KeyboardModel
+from components.data.buckets import in_order
+from components.data.model_folder import read_card
+from components.errors import bad_data
+from components.modules.experts import routed
+from components.workloads.keyboard.answers import Prediction
+from components.workloads.keyboard.encode import PAD, VOCABULARY, Codec, load_codec
+from components.workloads.keyboard.events import Event, Layout, Task
+from components.workloads.keyboard.lexicon import Lexicon, best, lexicon_of
+from components.workloads.keyboard.model import Keyboard, Seen
+from components.workloads.keyboard.rows import Limits, request_row, typed_bytes
+from components.workloads.keyboard.screens import default_boxes
+from components.workloads.keyboard.units import fold_text
+
+EDIT = 3.0  # nats that an edit away from what is typed costs a correction
+EVENTS = 512  # whose words are ranked at a time
+CHUNK = 8192  # events read at a time: memory stays flat however many are asked
+
+
+@dataclass
+class Row:
+    """Pieces of one message with its history, and the events in it: index of the sample, position of its cursor."""
+
+    tokens: NDArray[np.int32]
+    events: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class KeyboardPredictor:
+    """The model with all it needs to read raw events; `batch_tokens` bounds what is computed at once."""
+
+    model: Keyboard
+    codec: Codec
+    lexicon: Lexicon
+    limits: Limits
+    batch_tokens: int
+
+    def predict(self, samples: Sequence[Event], given: Sequence[Any] | None = None) -> list[Prediction]:
+        """One prediction per event; `given` means nothing here, and labels are not looked at."""
+        answers: list[Prediction | None] = [None] * len(samples)
+        for chosen, states in self._states(samples):
+            events = [samples[i] for i in chosen]
+            for i, answer in zip(chosen, self._answers(events, states), strict=True):
+                answers[i] = answer
+        return [answer for answer in answers if answer is not None]
+
+    def features(self, samples: Sequence[Event]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """[S, F] of the screens and [S, F] of the texts, of unit length, of events that all have a screen; None from a
+        model that sees none."""
+        if self.model.screen is None or not samples:
+            return None
+        width = self.model.settings.features
+        screens, texts = (np.zeros((len(samples), width), np.float32) for _ in range(2))
+        for chosen, states in self._states(samples):
+            events = [samples[i] for i in chosen]
+            with torch.inference_mode():
+                seen, index = self._see(events)
+                decided = self._decide(events, states, seen, index)
+                if seen is None:
+                    return None
+                screens[chosen] = functional.normalize(seen.whole[index], dim=-1).cpu().numpy()
+                texts[chosen] = functional.normalize(decided["text_feature"], dim=-1).cpu().numpy()
+        return screens, texts
+
+    def _states(self, samples: Sequence[Event]) -> Iterator[tuple[list[int], Tensor]]:
+        """At most EVENTS indices of samples at a time, and the text's states [N, D] at their cursors."""
+        device = self.model.bias.device
+        for low in range(0, len(samples), CHUNK):
+            rows = self._rows(samples[low : low + CHUNK], low)
+            lengths = np.array([len(row.tokens) for row in rows])
+            for group in in_order(lengths, max(self.batch_tokens, int(lengths.max()))):
+                tokens = torch.full((len(group), int(lengths[group].max())), PAD, dtype=torch.int64)
+                events: list[tuple[int, int, int]] = []
+                for at, number in enumerate(group.tolist()):
+                    row = rows[number]
+                    tokens[at, : len(row.tokens)] = torch.from_numpy(row.tokens.astype(np.int64))
+                    events += [(sample, at, position) for sample, position in row.events]
+                with torch.inference_mode():
+                    states, _ = self.model.read(tokens.to(device))
+                for start in range(0, len(events), EVENTS):
+                    chosen, where, position = zip(*events[start : start + EVENTS], strict=True)
+                    yield list(chosen), states[list(where), list(position)]
+
+    def _rows(self, samples: Sequence[Event], first: int) -> list[Row]:
+        """Events whose text is a beginning of another's share its row: the text model is causal."""
+        rows: list[Row] = []
+        latest: dict[tuple[str, ...], Row] = {}
+        for number, event in enumerate(samples, start=first):
+            tokens = request_row(self.codec, event, self.limits)
+            row = latest.get(event.history)
+            shared = min(len(tokens), len(row.tokens)) if row else 0
+            if row is None or not np.array_equal(tokens[:shared], row.tokens[:shared]):
+                row = latest[event.history] = Row(tokens)
+                rows.append(row)
+            elif len(tokens) > shared:
+                row.tokens = tokens
+            row.events.append((number, len(tokens) - 1))
+        return rows
+
+    def _see(self, events: Sequence[Event]) -> tuple[Seen | None, Tensor]:
+        """What the screens of those that have one say, and the index [N] of each event's, -1 without."""
+        device = self.model.bias.device
+        shown = [event for event in events if event.screen is not None] if self.model.screen is not None else []
+        index = torch.full((len(events),), -1, dtype=torch.int64)
+        if not shown:
+            return None, index.to(device)
+        index[[event.screen is not None for event in events]] = torch.arange(len(shown))
+        screens = torch.from_numpy(np.stack([np.asarray(event.screen, np.uint8) for event in shown]))
+        boxes = np.stack([default_boxes() if event.boxes is None else event.boxes for event in shown])
+        seen = self.model.see(screens.to(device), torch.from_numpy(boxes.astype(np.float32)).to(device))
+        return seen, index.to(device)
+
+    def _decide(self, events: Sequence[Event], states: Tensor, seen: Seen | None, index: Tensor) -> dict[str, Tensor]:
+        typed = np.stack([typed_bytes(event.typed) for event in events]).astype(np.int64)
+        layout = torch.tensor([int(event.layout) for event in events])
+        return self.model.decide(
+            states, torch.from_numpy(typed).to(states.device), layout.to(states.device), seen, index
+        )
+
+    def _answers(self, events: Sequence[Event], states: Tensor) -> list[Prediction]:
+        with torch.inference_mode():
+            decided = self._decide(events, states, *self._see(events))
+            written = self.model.write(states, decided["context"], decided["gate_logits"])
+            words = (written @ self.model.table().T)[:, torch.from_numpy(self.lexicon.pieces).to(states.device)]
+            shares = words.float().softmax(-1).cpu().numpy()
+            tasks, layouts = (decided[f"{name}_logits"].float().softmax(-1).tolist() for name in ("task", "layout"))
+            experts = routed(decided["gate_logits"].float(), self.model.settings.experts_used).tolist()
+        return [
+            self._answer(event, *parts) for event, *parts in zip(events, shares, tasks, layouts, experts, strict=True)
+        ]
+
+    def _answer(
+        self,
+        event: Event,
+        shares: NDArray[np.float32],
+        tasks: Sequence[float],
+        layouts: Sequence[float],
+        experts: Sequence[float],
+    ) -> Prediction:
+        typed = fold_text(event.typed)
+        wrong = bool(typed) and tasks[Task.ERROR] > self.model.settings.correct_above
+        places = self.lexicon.begun(typed)
+        weights = shares[places]
+        if wrong:
+            places, weights = self._corrections(typed, shares)
+        emoji = self.lexicon.emoji
+        return Prediction(
+            candidates=best(self.lexicon.words, places, weights),
+            emoji=best(self.lexicon.words, emoji, shares[emoji]),
+            task=Task.ERROR if wrong else Task.COMPLETION if typed else Task.SUGGESTION,
+            task_probabilities=tuple(tasks),
+            layout=Layout(int(np.argmax(layouts))),
+            layout_probabilities=tuple(layouts),
+            experts=tuple(experts),
+        )
+
+    def _corrections(self, typed: str, shares: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
+        """Words near what is typed, each edit costing EDIT nats; where there is none, any other word."""
+        places, edits = self.lexicon.near(typed)
+        if len(places):
+            return places, shares[places] * np.exp(-EDIT * edits)
+        others = np.array([place for place, word in enumerate(self.lexicon.words) if word != typed], np.int64)
+        return others, shares[others]
+
+
+def load(folder: Path) -> KeyboardPredictor:
+    """The predictor of a trained model's folder.
+
+    Raises:
+        EquipoiseError: E_MISSING (66) without a file, E_DATA (65) when the description is not one of a model, E_MODEL
+            (65) when a file is not the one that was trained.
+    """
+    card = read_card(folder, ("model.safetensors", VOCABULARY))
+    try:
+        settings = KeyboardModel.model_validate(card["section"]["model"])
+        data, training = card["section"]["data"], card["section"]["training"]
+        limits = Limits(int(data["history_messages"]), int(data["history_tokens"]))
+        batch_tokens = int(training["batch_tokens"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise bad_data(
+            str(folder / "model.json"), "must describe a model", got=str(error), hint="Train the model again"
+        ) from error
+    codec = load_codec(folder)
+    model = Keyboard(settings, codec.size)
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    model.eval()
+    return KeyboardPredictor(model, codec, lexicon_of(codec), limits, batch_tokens)
+
+
+def of_model(model: Keyboard, section: Any, prepared: Path) -> KeyboardPredictor:
+    """The predictor of a model in memory, for the data it is trained on."""
+    codec, data = load_codec(prepared), section.data
+    limits = Limits(data.history_messages, data.history_tokens)
+    return KeyboardPredictor(model, codec, lexicon_of(codec), limits, section.training.batch_tokens)
