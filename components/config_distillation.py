@@ -115,10 +115,18 @@ class TeacherConfig(Section):
 
     `top`: tokens of each distribution that are kept by themselves, all others as one sum. `sequences`: beams of the
     assertions that it writes for the training split, the references of sequence-level distillation; 0 writes none.
+    `external`: a folder of a `transformers` model that writes them in its place; null: itself.
     """
 
     top: Annotated[int, Field(ge=1, le=256)]
     sequences: Annotated[int, Field(ge=0, le=32)]
+    external: Annotated[str, Field(min_length=1)] | None = None
     model: AssertionsModel
     loss: TeacherLoss
     training: TrainingConfig
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TeacherConfig:
+        if self.external and not self.sequences:
+            raise ValueError("sequences must be 1 or more for an external teacher: texts are all that it gives")
+        return self

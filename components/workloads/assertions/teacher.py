@@ -1,8 +1,9 @@
 """The stage `teacher`: trains the teacher, then keeps what it says of every token of the training split.
 
 data/teacher/assertions/model/      the trained teacher, a model folder like a student's
-data/teacher/assertions/answers/    ids.npy [N, K], log_probabilities.npy [N, K + 1], the teacher's own texts where
-                                    asked for, and manifest.json with the digests of data and model they belong to
+data/teacher/assertions/answers/    ids.npy [N, K], log_probabilities.npy [N, K + 1], texts where asked for (its own,
+                                    or those of a teacher from outside), and manifest.json with the digests of data
+                                    and models they belong to
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from components.data.manifest import published, verify, write_manifest
 from components.files import sha256_file
 from components.losses.distillation import buckets
 from components.workload import Workload
+from components.workloads.assertions import external_teacher
 from components.workloads.assertions.batches import Split, collate, open_split, teacher_batches
 from components.workloads.assertions.decode import write
 from components.workloads.assertions.encode import load_codec
@@ -67,8 +69,10 @@ def teach_into(
         {"trained", "answered": whether anything was done, "parameters", "bytes": of the answers, "objective"}.
 
     Raises:
-        as `learn`; E_WRITE (73) or E_IO (74) when the answers cannot be written.
+        as `learn`; E_TEACHER (78, 66 or 65) when a teacher from outside is asked for that is not to be had, before
+        anything is trained; E_WRITE (73) or E_IO (74) when the answers cannot be written.
     """
+    outside = section.teacher.external and external_teacher.digest_of(Path(section.teacher.external))
     own = replace(
         workload,
         batches=teacher_batches,
@@ -85,6 +89,7 @@ def teach_into(
         "teacher": sha256_file(folder / MODEL / "model.safetensors"),
         "top": section.teacher.top,
         "sequences": section.teacher.sequences,
+        "external": outside,
     }
     answers = folder / ANSWERS
     model = load_writer(folder / MODEL)
@@ -126,9 +131,10 @@ def _answer(
         write_array(part / "ids.npy", ids)
         write_array(part / "log_probabilities.npy", likely)
         if section.teacher.sequences:
-            pieces, offsets = texts(model, data, prepared, section.teacher.sequences, budget, device)
-            write_array(part / "sequence.npy", pieces)
-            write_array(part / "sequence_offsets.npy", offsets)
+            written = texts(model, section, data, prepared, device)
+            write_array(part / "sequence.npy", np.array([piece for pieces in written for piece in pieces], np.int32))
+            ends = np.cumsum([len(pieces) for pieces in written])
+            write_array(part / "sequence_offsets.npy", np.concatenate([[0], ends]).astype(np.int64))
         size = sum(path.stat().st_size for path in part.iterdir())
         write_manifest(part, {**facts, "tokens": len(ids), "bytes": size})
 
@@ -155,15 +161,20 @@ def likeliest(
 
 
 def texts(
-    model: AssertionWriter, data: Split, prepared: Path, beams: int, budget: int, device: torch.device
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """(pieces [M], offsets [S + 1]) of what the teacher writes for every sample, the best of its beams."""
-    grammar = grammar_of(load_codec(prepared))
+    model: AssertionWriter, section: AssertionsConfig, data: Split, prepared: Path, device: torch.device
+) -> list[tuple[int, ...]]:
+    """The pieces that are written for every sample: the best of the teacher's beams, or what the teacher from outside
+    wrote, with the label in place of what is no assertion."""
+    beams, limit = section.teacher.sequences, model.settings.max_tokens
+    if section.teacher.external:
+        found = external_teacher.texts(Path(section.teacher.external), prepared, beams, limit, device)
+        labels = np.split(np.asarray(data.target), data.target_offsets[1:-1])
+        return [tuple(label.tolist()) if text is None else text for text, label in zip(found, labels, strict=True)]
+    grammar, budget = grammar_of(load_codec(prepared)), section.teacher.training.batch_tokens
     written: list[tuple[int, ...]] = [()] * data.samples
     for chosen in in_order(data.lengths, max(budget // beams, int(data.lengths.max()))):
         batch = {name: tensor.to(device) for name, tensor in collate(data, chosen).items()}
-        found = write(model, batch["source"], batch["segments"], grammar, beams, model.settings.max_tokens)
+        found = write(model, batch["source"], batch["segments"], grammar, beams, limit)
         for sample, options in zip(chosen.tolist(), found, strict=True):
             written[sample] = options[0].pieces
-    offsets = np.concatenate([[0], np.cumsum([len(pieces) for pieces in written])]).astype(np.int64)
-    return np.array([piece for pieces in written for piece in pieces], np.int32), offsets
+    return written
