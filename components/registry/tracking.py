@@ -11,7 +11,6 @@ import json
 import logging
 import math
 import os
-import socket
 import sqlite3
 import time
 import urllib.error
@@ -25,6 +24,7 @@ from urllib.parse import urlsplit
 
 from components.errors import EquipoiseError, Exit, busy, misconfigured
 from components.registry.database import ensure_database
+from components.registry.processes import gone, identity
 from components.registry.relocation import is_folder, rebase
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ BATCH = 1000  # metrics MLflow takes in one call
 PARAMS = 100  # parameters and tags likewise
 PARAM_LIMIT = 6000  # characters of a parameter's value
 PROBE_SECONDS = 5.0
-PROCESS, BOOT, HOST, STARTED = ("equipoise.pid", "equipoise.boot", "equipoise.host", "equipoise.started")
 
 
 @dataclass(frozen=True)
@@ -268,7 +267,7 @@ def start_run(
     from mlflow.entities import Param
 
     given = {key: str(value) for key, value in tags.items() if value is not None}
-    given |= {"workload": workload, "mlflow.runName": name, "mlflow.source.type": "LOCAL"} | _process_tags()
+    given |= {"workload": workload, "mlflow.runName": name, "mlflow.source.type": "LOCAL"} | identity()
     if parent:
         given["mlflow.parentRunId"] = parent
     if commit := given.get("git_commit"):
@@ -339,8 +338,8 @@ def flatten(values: Mapping[str, Any], separator: str = ".", prefix: str = "") -
     return flat
 
 
-def close_orphans(store: Store) -> list[str]:
-    """Closes as KILLED every run left open by a process of this machine that is gone; returns their ids.
+def orphans(store: Store) -> dict[str, Mapping[str, str]]:
+    """The runs left open by a process of this machine that is gone, with their tags.
 
     Runs of other hosts are left alone: nobody here can tell whether their process lives.
     """
@@ -349,37 +348,23 @@ def close_orphans(store: Store) -> list[str]:
         names = [store.experiment(kind) for kind in KINDS]
         ids = [e.experiment_id for e in map(mlflow.get_experiment_by_name, names) if e is not None]
         runs = mlflow.search_runs(ids, "attributes.status = 'RUNNING'", max_results=5000) if ids else []
-        orphans = [run.info.run_id for run in runs if _is_orphan(run.data.tags)]
-        for run_id in orphans:
-            mlflow.set_tag(run_id, "closed_by", "its process was gone")
-            mlflow.set_terminated(run_id, "KILLED")
-    return orphans
+    return {run.info.run_id: run.data.tags for run in runs if gone(run.data.tags)}
 
 
-def _is_orphan(tags: Mapping[str, str]) -> bool:
-    if tags.get(HOST) != socket.gethostname() or PROCESS not in tags:
-        return False
-    return tags.get(BOOT) != _boot_id() or tags.get(STARTED) != _start_time(tags[PROCESS])
+def close_orphan(store: Store, run_id: str) -> None:
+    """Closes a run as KILLED, with the reason; closing it again changes nothing."""
+    mlflow = client(store)
+    with mlflow_errors(store):
+        mlflow.set_tag(run_id, "closed_by", "its process was gone")
+        mlflow.set_terminated(run_id, "KILLED")
 
 
-def _process_tags() -> dict[str, str]:
-    pid = str(os.getpid())
-    return {PROCESS: pid, BOOT: _boot_id(), HOST: socket.gethostname(), STARTED: _start_time(pid)}
-
-
-def _boot_id() -> str:
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text().strip() if path.exists() else "unknown"
-
-
-def _start_time(pid: str) -> str:
-    """Clock ticks from boot to the start of process `pid`, which tells it from a later one so numbered; or "gone"."""
-    stat = Path("/proc") / pid / "stat"
-    try:
-        fields = stat.read_text().rpartition(")")[2].split()
-    except OSError:
-        return "gone"
-    return "gone" if fields[0] in "ZX" else fields[19]
+def close_orphans(store: Store) -> list[str]:
+    """Closes every one of the `orphans`; returns their ids."""
+    found = list(orphans(store))
+    for run_id in found:
+        close_orphan(store, run_id)
+    return found
 
 
 def _dataset_input(dataset: Dataset) -> Any:

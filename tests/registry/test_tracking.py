@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from components.errors import EquipoiseError, Exit
 from components.registry import curves as forwarder
-from components.registry import database, tracking
+from components.registry import database, processes, tracking
 from components.registry.curves import MARK, forward_curves, forward_pending, forwarding, keep_for_later, read_alarms
 from components.training.curves import Curves
 
@@ -285,8 +285,8 @@ def test_the_run_of_a_killed_process_is_closed(store):
     doomed = process.stdout.readline().strip()
     ours = tracking.start_run(store, "train", "tool_calling", "ours", params={}, tags={})
     elsewhere = tracking.start_run(store, "train", "tool_calling", "elsewhere", params={}, tags={})
-    tracking.client(store).set_tag(elsewhere, tracking.HOST, "another-machine")
-    tracking.client(store).set_tag(elsewhere, tracking.PROCESS, "999999999")
+    tracking.client(store).set_tag(elsewhere, processes.HOST, "another-machine")
+    tracking.client(store).set_tag(elsewhere, processes.PROCESS, "999999999")
     assert doomed not in tracking.close_orphans(store)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -302,19 +302,19 @@ def test_the_run_of_a_killed_process_is_closed(store):
     ("change", "orphan"),
     [
         ({}, False),
-        ({tracking.BOOT: "an earlier boot"}, True),
-        ({tracking.STARTED: "1"}, True),
-        ({tracking.PROCESS: "999999999"}, True),
-        ({tracking.HOST: "elsewhere", tracking.PROCESS: "999999999"}, False),
+        ({processes.BOOT: "an earlier boot"}, True),
+        ({processes.STARTED: "1"}, True),
+        ({processes.PROCESS: "999999999"}, True),
+        ({processes.HOST: "elsewhere", processes.PROCESS: "999999999"}, False),
     ],
     ids=["alive", "machine restarted", "number used again", "gone", "another host"],
 )
 def test_who_is_an_orphan(change, orphan):
-    assert tracking._is_orphan(tracking._process_tags() | change) is orphan
+    assert processes.gone(processes.identity() | change) is orphan
 
 
 def test_a_run_without_our_tags_is_not_ours_to_close():
-    assert tracking._is_orphan({tracking.HOST: socket.gethostname()}) is False
+    assert processes.gone({processes.HOST: socket.gethostname()}) is False
 
 
 @pytest.mark.parametrize(
