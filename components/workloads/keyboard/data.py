@@ -10,8 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from components.config_keyboard import KeyboardData
 from components.data.arrays import open_array
 from components.data.manifest import published, verify_once, write_manifest
@@ -196,8 +194,3 @@ def _encode_split(part: Path, split: str, codec: encode.Codec, limits: rows.Limi
             writer.write(chunk)
         writer.close()
     return writer.tally
-
-
-def row_lengths(prepared: Path, split: str) -> np.ndarray:
-    """[R] tokens of each row of a split."""
-    return np.diff(open_array(prepared / split / "row_offsets.npy"))
