@@ -17,6 +17,7 @@ class Prediction:
     Attributes:
         candidates: at most MOST words, likeliest first, each with its probability; case folded, whole words or
             characters. Behind a typed beginning they start with it, or, where `task` is ERROR, they correct it.
+        corrections: the same for what is typed taken as a slip, whether or not it was; () where nothing is typed.
         emoji: at most MOST emoji, likeliest first; probabilities are among emoji.
         task: what is asked for.
         task_probabilities: [3] by number of task.
@@ -26,6 +27,7 @@ class Prediction:
     """
 
     candidates: Ranked
+    corrections: Ranked
     emoji: Ranked
     task: Task
     task_probabilities: tuple[float, ...]
@@ -40,4 +42,9 @@ class Prediction:
 
     def rank(self, word: str) -> int:
         """The place of a word among the candidates, from 0; MOST where it is not among them."""
-        return next((place for place, (text, _) in enumerate(self.candidates) if text == word), MOST)
+        return rank(self.candidates, word)
+
+
+def rank(ranked: Ranked, word: str) -> int:
+    """The place of a word, from 0; MOST where it is not there."""
+    return next((place for place, (text, _) in enumerate(ranked) if text == word), MOST)

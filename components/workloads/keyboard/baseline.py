@@ -25,10 +25,11 @@ from components.data.model_folder import CARD, read_card
 from components.errors import bad_data
 from components.files import sha256_file, write_json
 from components.workloads.keyboard import emoji_svm, ngram
-from components.workloads.keyboard.answers import MOST, Prediction
+from components.workloads.keyboard.answers import Prediction
 from components.workloads.keyboard.data import samples
 from components.workloads.keyboard.emoji_svm import EmojiSvm, fit_emoji, load_emoji
 from components.workloads.keyboard.events import LANGUAGES, Event, Layout, Task
+from components.workloads.keyboard.lexicon import SPOKEN, best
 from components.workloads.keyboard.messages import read_messages
 from components.workloads.keyboard.ngram import Ngram, fit_ngram, load_ngram
 from components.workloads.keyboard.readings import READINGS
@@ -65,7 +66,7 @@ class Tongue:
     read: Mapping[str, Numbers]
 
     def begun(self, typed: str) -> Numbers:
-        """The words that may be meant by a beginning, placeholders never."""
+        """The words and characters that may be meant by a beginning; marks and placeholders never."""
         low, high = self.words.starting_with(typed)
         places = np.concatenate([np.arange(low, high), self.read.get(typed, np.zeros(0, np.int64))])
         return places[~self.words.hidden[places]]
@@ -97,19 +98,20 @@ class CheapKeyboard:
         found = tongue.words.distribution(before)
         typed = fold_text(event.typed)
         places = tongue.begun(typed)
-        meant = found[places]
+        candidates, corrections = best(tongue.words.words, places, found[places]), ()
         error, task = 0.0, Task.COMPLETION if typed else Task.SUGGESTION
         if typed:
             near = self._near(tongue, typed)
             fixes = np.array([number for number, _ in near], np.int64)
             fixed = found[fixes] * np.exp([-PENALTY * edits for _, edits in near])
-            total = float(fixed.sum())
-            error = total / (total + float(meant.sum()) + UNHEARD)
+            corrections = best(tongue.words.words, fixes, fixed)
+            error = float(fixed.sum() / (fixed.sum() + found[places].sum() + UNHEARD))
             if error > self.threshold:
-                task, places, meant = Task.ERROR, fixes, fixed
+                task, candidates = Task.ERROR, corrections
         shares = _layout_shares(tongue, found, event) if not typed else _one(event.layout)
         return Prediction(
-            candidates=_ranked(tongue.words.words, places, meant),
+            candidates=candidates,
+            corrections=corrections,
             emoji=(),
             task=task,
             task_probabilities=(error, 1 - error, 0.0) if typed else (0.0, 0.0, 1.0),
@@ -124,14 +126,39 @@ class CheapKeyboard:
         return tongue.speller.near(typed)
 
 
+@dataclass(frozen=True, eq=False)
+class Frequent:
+    """The commonest words that begin so, whatever stands before; the shown layout stays; nothing is ever wrong."""
+
+    tongues: Mapping[str, Tongue]
+
+    def predict(self, samples: Sequence[Event], given: Sequence[Any] | None = None) -> list[Prediction]:
+        return [self._answer(event) for event in samples]
+
+    def _answer(self, event: Event) -> Prediction:
+        tongue, typed = self.tongues[event.language], fold_text(event.typed)
+        places = tongue.begun(typed)
+        task = Task.COMPLETION if typed else Task.SUGGESTION
+        return Prediction(
+            candidates=best(tongue.words.words, places, tongue.words.counts[places].astype(np.float64)),
+            corrections=(),
+            emoji=(),
+            task=task,
+            task_probabilities=tuple(float(one == task) for one in Task),
+            layout=event.layout,
+            layout_probabilities=tuple(_one(event.layout).tolist()),
+        )
+
+
 def fit(section: Any, prepared: Path) -> CheapKeyboard:
     """Learns from the training split; the threshold is that of FORGIVEN false corrections on validation."""
     settings: KeyboardBaseline = section.evaluation.baseline
     spoken: dict[str, list[list[str]]] = {language: [] for language in LANGUAGES}
-    texts, emoji, confusions = [], [], defaultdict(set)
+    texts, emoji, confusions, marks = [], [], defaultdict(set), set(PLACES)
     for message in read_messages(messages_file(prepared, "train")):
         found = units(message.text)
         spoken[message.language].append([fold(unit) for unit in found])
+        marks.update(fold(unit) for unit in found if unit.kind not in SPOKEN)
         for unit in found:
             if unit.kind is Kind.EMOJI and len(emoji) < EMOJI_ROWS:
                 texts.append(message.text[: unit.start])
@@ -141,7 +168,7 @@ def fit(section: Any, prepared: Path) -> CheapKeyboard:
             if moment.task is Task.ERROR and message.language == "zh" and target:
                 confusions[fold_text(moment.typed)].add(fold_text(target))
     keyboard = CheapKeyboard(
-        tongues={language: _tongue(fit_ngram(kept, ORDER, PLACES), settings) for language, kept in spoken.items()},
+        tongues={language: _tongue(fit_ngram(kept, ORDER, marks), settings) for language, kept in spoken.items()},
         emoji=fit_emoji(texts, emoji, settings.strength),
         confusions={wrong: sorted(right) for wrong, right in sorted(confusions.items())},
         threshold=0.5,
@@ -235,17 +262,6 @@ def _layout_shares(tongue: Tongue, found: NDArray[np.float64], event: Event) -> 
 
 def _one(layout: Layout) -> NDArray[np.float64]:
     return np.eye(len(Layout))[layout]
-
-
-def _ranked(words: Sequence[str], places: Numbers, weights: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
-    """The likeliest places' words, the first of equals, with their shares of all weights."""
-    total = float(weights.sum())
-    if total <= 0:
-        return ()
-    kept = np.argpartition(-weights, MOST)[:MOST] if len(weights) > MOST else np.arange(len(weights))
-    ranked = kept[np.lexsort((places[kept], -weights[kept]))]
-    best = zip(places[ranked].tolist(), weights[ranked].tolist(), strict=True)
-    return tuple((words[number], weight / total) for number, weight in best if weight > 0)
 
 
 def _files() -> tuple[str, ...]:

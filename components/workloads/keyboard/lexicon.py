@@ -16,6 +16,7 @@ from components.workloads.keyboard.readings import READINGS
 from components.workloads.keyboard.speller import Speller, fit_speller
 from components.workloads.keyboard.units import Kind, units
 
+SPOKEN = (Kind.WORD, Kind.HAN)
 LAST = "\U0010ffff"
 Numbers = NDArray[np.int64]
 
@@ -27,6 +28,7 @@ class Lexicon:
     Attributes:
         words: [W].
         pieces: [W] the piece that writes each.
+        spoken: [W] bool, words of letters and Chinese characters: what stands in the bar above the keys.
         emoji: places of the emoji among them.
         read: letters that Chinese characters are typed by -> places of the characters.
         speller: of the words of letters.
@@ -34,14 +36,16 @@ class Lexicon:
 
     words: Sequence[str]
     pieces: Numbers
+    spoken: NDArray[np.bool_]
     emoji: Numbers
     read: Mapping[str, Numbers]
     speller: Speller
 
     def begun(self, typed: str) -> Numbers:
-        """Places of the words that begin so, or that are read so."""
+        """Places of the words and characters that begin so, or that are read so."""
         low, high = bisect_left(self.words, typed), bisect_left(self.words, typed + LAST)
-        return np.concatenate([np.arange(low, high), self.read.get(typed, np.zeros(0, np.int64))])
+        places = np.concatenate([np.arange(low, high), self.read.get(typed, np.zeros(0, np.int64))])
+        return places[self.spoken[places]]
 
     def near(self, typed: str) -> tuple[Numbers, Numbers]:
         """Places of the words at most two edits away, and their edits."""
@@ -54,18 +58,16 @@ def lexicon_of(codec: Codec) -> Lexicon:
     known = sorted((codec.pieces[piece].removesuffix(END), piece) for piece in np.flatnonzero(codec.whole).tolist())
     words = tuple(word for word, _ in known)
     read: dict[str, list[int]] = defaultdict(list)
-    emoji = []
+    kinds = [next((unit.kind for unit in units(word)), None) for word in words]
     for place, word in enumerate(words):
         reading = READINGS.get(word, "")
         for end in range(1, len(reading) + 1):
             read[reading[:end]].append(place)
-        kind = next((unit.kind for unit in units(word)), None)
-        if kind is Kind.EMOJI:
-            emoji.append(place)
     return Lexicon(
         words=words,
         pieces=np.array([piece for _, piece in known], np.int64),
-        emoji=np.array(emoji, np.int64),
+        spoken=np.array([kind in SPOKEN for kind in kinds], bool),
+        emoji=np.array([place for place, kind in enumerate(kinds) if kind is Kind.EMOJI], np.int64),
         read={letters: np.array(places, np.int64) for letters, places in read.items()},
         speller=fit_speller(words, np.ones(len(words), np.int64), 1),
     )

@@ -16,7 +16,7 @@ from components.config_parts import EvaluationConfig
 from components.errors import bad_data
 from components.evaluation import metrics as measures
 from components.evaluation.statistics import Interval, macro_f1, ratios
-from components.workloads.keyboard.answers import Prediction
+from components.workloads.keyboard.answers import Prediction, rank
 from components.workloads.keyboard.events import Event, Labels, Layout, Task
 from components.workloads.keyboard.units import Kind, fold, fold_text, language_of, units
 
@@ -69,10 +69,10 @@ def score(samples: Sequence[Event], predictions: Sequence[Prediction]) -> pl.Dat
 
     Heads: next_word (suggestions of a word or a Chinese character: among the first 1 and 3 candidates); completion (of
     words that are not yet whole); correction: accuracy (mistyped words for which an error was seen and the first
-    candidate is right), candidate (the first candidate right, whatever was seen), kept (right words that were not
+    candidate is right), candidate (the first correction right, whatever was seen), kept (right words that were not
     corrected: 1 - false corrections); task; layout: accuracy, switch (where the next layout is another one),
-    consistency (the predicted layout is that of the target's language), agreement (it is that on which the own first
-    candidate is typed); emoji (before an emoji: the first and first 3 of the emoji's own ranking).
+    consistency (the predicted layout is that of the target's language), agreement (where it is one of letters, the own
+    first candidate is typed on it); emoji (before an emoji: the first and first 3 of the emoji's own ranking).
     `conversation` is the user, whose events stand or fall together.
 
     Raises:
@@ -271,7 +271,7 @@ def _heads(
     event: Event, labels: Labels, said: Prediction, label: str, kind: Kind | None
 ) -> Mapping[str, tuple[float, float]]:
     """Head -> (hit, of)."""
-    rank = said.rank(label)
+    place = said.rank(label)
     text = kind in (Kind.WORD, Kind.HAN)
     suggestion = text and labels.task is Task.SUGGESTION
     completion = text and labels.task is Task.COMPLETION and not labels.clean
@@ -279,23 +279,23 @@ def _heads(
     corrected = said.task is Task.ERROR and said.first not in ("", fold_text(event.typed))
     language = labels.target_language
     emoji = kind is Kind.EMOJI and labels.task is Task.SUGGESTION
-    place = next((place for place, (one, _) in enumerate(said.emoji) if one == label), SHOWN)
+    pictured = rank(said.emoji, label)
     own = language_of(said.first)
     said_right = said.layout == labels.next_layout
     heads: dict[str, tuple[bool, bool]] = {
-        "next_word/top1": (rank < 1, suggestion),
-        "next_word/top3": (rank < SHOWN, suggestion),
-        "completion/top1": (rank < 1, completion),
-        "completion/top3": (rank < SHOWN, completion),
-        "correction/accuracy": (corrected and rank < 1, error),
-        "correction/candidate": (rank < 1, error),
+        "next_word/top1": (place < 1, suggestion),
+        "next_word/top3": (place < SHOWN, suggestion),
+        "completion/top1": (place < 1, completion),
+        "completion/top3": (place < SHOWN, completion),
+        "correction/accuracy": (corrected and place < 1, error),
+        "correction/candidate": (rank(said.corrections, label) < 1, error),
         "correction/kept": (not corrected, labels.clean),
         "task/accuracy": (said.task == labels.task, True),
         "layout/accuracy": (said_right, True),
         "layout/switch": (said_right, event.switch),
         "layout/consistency": (said.layout == language, language is not None),
-        "layout/agreement": (said.layout == own, own is not None),
-        "emoji/accuracy": (place < 1, emoji),
-        "emoji/top3": (place < SHOWN, emoji),
+        "layout/agreement": (said.layout == own, own is not None and said.layout in (Layout.EN, Layout.ZH)),
+        "emoji/accuracy": (pictured < 1, emoji),
+        "emoji/top3": (pictured < SHOWN, emoji),
     }
     return {head: (float(hit and of), float(of)) for head, (hit, of) in heads.items()}

@@ -155,13 +155,11 @@ class KeyboardPredictor:
     ) -> Prediction:
         typed = fold_text(event.typed)
         wrong = bool(typed) and tasks[Task.ERROR] > self.model.settings.correct_above
-        places = self.lexicon.begun(typed)
-        weights = shares[places]
-        if wrong:
-            places, weights = self._corrections(typed, shares)
-        emoji = self.lexicon.emoji
+        places, emoji = self.lexicon.begun(typed), self.lexicon.emoji
+        corrections = best(self.lexicon.words, *self._corrections(typed, shares)) if typed else ()
         return Prediction(
-            candidates=best(self.lexicon.words, places, weights),
+            candidates=corrections if wrong else best(self.lexicon.words, places, shares[places]),
+            corrections=corrections,
             emoji=best(self.lexicon.words, emoji, shares[emoji]),
             task=Task.ERROR if wrong else Task.COMPLETION if typed else Task.SUGGESTION,
             task_probabilities=tuple(tasks),
@@ -175,7 +173,8 @@ class KeyboardPredictor:
         places, edits = self.lexicon.near(typed)
         if len(places):
             return places, shares[places] * np.exp(-EDIT * edits)
-        others = np.array([place for place, word in enumerate(self.lexicon.words) if word != typed], np.int64)
+        others = self.lexicon.begun("")
+        others = others[np.array([self.lexicon.words[place] != typed for place in others.tolist()], bool)]
         return others, shares[others]
 
 

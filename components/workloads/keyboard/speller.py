@@ -64,10 +64,9 @@ def fit_speller(words: Sequence[str], counts: NDArray[np.integer], minimum: int)
 
 
 def leftovers(word: str) -> set[str]:
-    """The word without any EDITS letters, or fewer; at least a letter stays of longer words."""
-    most = min(EDITS, max(len(word) - 1, 0))
+    """The word without any EDITS letters, or fewer."""
     found = set()
-    for taken in range(most + 1):
+    for taken in range(min(EDITS, len(word)) + 1):
         for places in combinations(range(len(word)), taken):
             found.add("".join(letter for i, letter in enumerate(word) if i not in places))
     return found

@@ -1,0 +1,261 @@
+"""Judges a checkpoint on the test split: beside every cheap keyboard, key by key, with and without its eyes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from components.config_keyboard_evaluation import KeyboardEvaluation
+from components.data.manifest import published
+from components.errors import bad_data
+from components.evaluation.calibration import draw_reliability, reliability
+from components.evaluation.predictions import check_rows, write_predictions
+from components.evaluation.slices import slice_rows
+from components.evaluation.statistics import Interval, documents
+from components.files import write_json, write_text
+from components.workload import Predictor
+from components.workloads.keyboard import baseline as baselines
+from components.workloads.keyboard.data import samples
+from components.workloads.keyboard.evaluation_report import draw_routing, render
+from components.workloads.keyboard.events import Event, Task
+from components.workloads.keyboard.keystrokes import (
+    keystroke_differences,
+    keystroke_metrics,
+    type_words,
+    words_of,
+)
+from components.workloads.keyboard.looking import Retrieval, retrieve, without_screens
+from components.workloads.keyboard.metrics import (
+    EXPERTS,
+    at_threshold,
+    differences,
+    metrics,
+    routing,
+    routing_table,
+    score,
+    slices,
+    threshold,
+    values,
+)
+from components.workloads.keyboard.predict import KeyboardPredictor
+
+SPLIT = "test"
+MODEL_NAME, CHEAP, FREQUENT = "model", "ngram", "frequent"
+JUDGED = 4000  # mistyped and right words of validation that a threshold is chosen on, at most
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that evaluation found.
+
+    Attributes:
+        frames: tables of `score` per model.
+        metrics: model -> split/head/metric -> interval.
+        against: other model -> split/head/metric -> the judged model less it.
+        typed: model -> language/metric of words typed key by key -> interval.
+        typed_against: other model -> the judged model less it.
+        words: how many were typed.
+        slices: rows of `slice_rows`, each with `others`: model -> its metrics of the same rows.
+        corrections: model -> the threshold chosen on validation, and accuracy and false corrections at it.
+        retrieval: None from a model without eyes.
+        eyes: split/head/metric -> with screens less without, on the events that have one.
+        routing: how the experts share the work; {} without experts.
+    """
+
+    frames: Mapping[str, pl.DataFrame]
+    metrics: Mapping[str, Mapping[str, Interval]]
+    against: Mapping[str, Mapping[str, Interval]]
+    typed: Mapping[str, Mapping[str, Interval]]
+    typed_against: Mapping[str, Mapping[str, Interval]]
+    words: int
+    slices: Sequence[Mapping[str, Any]]
+    corrections: Mapping[str, Mapping[str, float]]
+    retrieval: Retrieval | None
+    eyes: Mapping[str, Interval]
+    routing: Mapping[str, float]
+
+
+def evaluate(
+    section: Any,
+    prepared: Path,
+    checkpoint: Path,
+    out: Path,
+    load: Callable[[Path], Predictor] | None = None,
+) -> dict[str, Any]:
+    """Predicts the test split with the checkpoint and the baselines; `out` appears whole or not at all.
+
+    Args:
+        section: the workload's part of params.yaml.
+        prepared: prepared data.
+        checkpoint: a folder that `load` reads.
+        out: receives predictions.parquet, metrics.json, report.json, report.md, slices.json, reliability.png,
+            routing.png where there are experts, cost.json (sizes and times of this machine) and baseline/, the first
+            champion as a servable folder.
+        load: how a model folder is read; None: as its kind says.
+
+    Returns:
+        What stands in metrics.json: {"workload", "split", "n", "metrics": {split/head/metric: value}, "baselines":
+        {rule: the same}, "typed": {model: {language/metric: value}}, "corrections", "routing", "retrieval", "eyes"}.
+        Metrics that the split does not define are left out.
+
+    Raises:
+        EquipoiseError: E_EVALUATION (65) when the split has no samples; those of reading data and models.
+    """
+    if load is None:
+        from components.workloads.keyboard.workload import load
+    labelled = list(samples(prepared, SPLIT))
+    if not labelled:
+        raise bad_data(
+            str(prepared), f"the {SPLIT} split needs samples", got="none", hint="Hold out more", code="EVALUATION"
+        )
+    cheap = baselines.fit(section, prepared)
+    models = {MODEL_NAME: load(checkpoint), CHEAP: cheap, FREQUENT: baselines.Frequent(cheap.tongues)}
+    found = find(section.evaluation, models, labelled, list(samples(prepared, "validation")))
+    check_rows(found.frames[MODEL_NAME], str(prepared))
+    with published(out) as part:
+        baselines.save(cheap, section, part / "baseline")
+        sizes = {MODEL_NAME: _size(checkpoint), CHEAP: _size(part / "baseline")}
+        write_json(part / "cost.json", costs(models, labelled, section.evaluation, sizes))
+        return _write(found, section.evaluation, part)
+
+
+def find(
+    settings: KeyboardEvaluation,
+    models: Mapping[str, Predictor],
+    labelled: Sequence[Event],
+    validation: Sequence[Event],
+) -> Findings:
+    """Everything that is found out, before anything is written; `validation` chooses thresholds, nothing else."""
+    frames = {name: score(labelled, model.predict(labelled)) for name, model in models.items()}
+    words = words_of(labelled, settings.typed_words, settings.seed)
+    typed = {name: type_words(model, words) for name, model in models.items()}
+    rows = {name: slice_rows(frame, slices(), settings.minimum_slice, values) for name, frame in frames.items()}
+    others = [name for name in models if name != MODEL_NAME]
+    own = frames[MODEL_NAME]
+    model = models[MODEL_NAME]
+    sees = isinstance(model, KeyboardPredictor)
+    return Findings(
+        frames=frames,
+        metrics={name: metrics(frame, settings, SPLIT) for name, frame in frames.items()},
+        against={name: differences(own, frames[name], settings, SPLIT) for name in others},
+        typed={name: keystroke_metrics(frame, settings) for name, frame in typed.items()},
+        typed_against={name: keystroke_differences(typed[MODEL_NAME], typed[name], settings) for name in others},
+        words=len(words),
+        slices=[
+            {**row, "others": {name: rows[name][i]["metrics"] for name in others}}
+            for i, row in enumerate(rows[MODEL_NAME])
+        ],
+        corrections={
+            name: _corrections(each, frames[name], validation, settings)
+            for name, each in models.items()
+            if name != FREQUENT
+        },
+        retrieval=retrieve(model, labelled, settings) if sees else None,
+        eyes=without_screens(model, labelled, settings, SPLIT) if sees else {},
+        routing=routing(own),
+    )
+
+
+def _corrections(
+    model: Predictor, frame: pl.DataFrame, validation: Sequence[Event], settings: KeyboardEvaluation
+) -> dict[str, float]:
+    """At the threshold that allows so many false corrections on validation: what it is, and what it does on test."""
+    judged = [e for e in validation if e.labels is not None and (e.labels.clean or e.labels.task is Task.ERROR)]
+    judged = judged[:: max(1, -(-len(judged) // JUDGED))]
+    least = threshold(score(judged, model.predict(judged)), settings.false_corrections)
+    return {} if least is None else {"threshold": least, **at_threshold(frame, least)}
+
+
+def costs(
+    models: Mapping[str, Predictor],
+    labelled: Sequence[Event],
+    settings: KeyboardEvaluation,
+    megabytes: Mapping[str, float],
+) -> dict[str, dict[str, float]]:
+    """What answering costs here: model -> milliseconds of a key alone (median and 95th percentile), megabytes."""
+    keys = [event for word in words_of(labelled, settings.timed_keys, settings.seed) for event in (word.event,)]
+    keys = [replace(event, typed=event.typed) for event in keys[: settings.timed_keys]]
+    found = {}
+    for name, model in models.items():
+        model.predict(keys[:1])  # what is built once is not timed
+        times = np.array([_seconds(model, key) for key in keys]) * 1000
+        found[name] = {"ms_key_median": float(np.median(times)), "ms_key_p95": float(np.percentile(times, 95))}
+        if name in megabytes:
+            found[name]["megabytes"] = megabytes[name]
+    return found
+
+
+def _seconds(model: Predictor, key: Event) -> float:
+    start = time.perf_counter()
+    model.predict([key])
+    return time.perf_counter() - start
+
+
+def _size(folder: Path) -> float:
+    """Megabytes of what serving reads."""
+    served = (path for path in folder.iterdir() if path.is_file() and path.suffix in (".safetensors", ".json"))
+    return sum(path.stat().st_size for path in served) / 1e6
+
+
+def document(found: Findings) -> dict[str, Any]:
+    """What stands in metrics.json."""
+    flat = {name: {key: each.value for key, each in of.items()} for name, of in found.metrics.items()}
+    typed = {name: {key: each.value for key, each in of.items()} for name, of in found.typed.items()}
+    result: dict[str, Any] = {
+        "workload": "keyboard",
+        "split": SPLIT,
+        "n": found.frames[MODEL_NAME].height,
+        "metrics": dict(sorted(flat.pop(MODEL_NAME).items())),
+        "baselines": flat,
+        "typed": typed,
+        "words": found.words,
+        "corrections": {name: dict(of) for name, of in found.corrections.items()},
+        "routing": dict(found.routing),
+        "eyes": {key: each.value for key, each in found.eyes.items()},
+    }
+    if found.retrieval is not None:
+        result["retrieval"] = {
+            "to_text": found.retrieval.to_text.value,
+            "to_screen": found.retrieval.to_screen.value,
+            "chance": found.retrieval.chance,
+        }
+    return result
+
+
+def _write(found: Findings, settings: KeyboardEvaluation, folder: Path) -> dict[str, Any]:
+    result, own = document(found), found.frames[MODEL_NAME]
+    write_predictions(folder / "predictions.parquet", own)
+    write_json(folder / "metrics.json", result)
+    write_json(
+        folder / "report.json",
+        {
+            **{key: result[key] for key in ("workload", "split", "n", "words", "corrections", "routing")},
+            "confidence": settings.confidence,
+            "resamples": settings.resamples,
+            "metrics": documents(found.metrics[MODEL_NAME]),
+            "baselines": {name: documents(of) for name, of in found.metrics.items() if name != MODEL_NAME},
+            "model_minus": {name: documents(of) for name, of in found.against.items()},
+            "typed": {name: documents(of) for name, of in found.typed.items()},
+            "typed_model_minus": {name: documents(of) for name, of in found.typed_against.items()},
+            "retrieval": None if found.retrieval is None else found.retrieval.document(),
+            "eyes": documents(found.eyes),
+        },
+    )
+    write_json(folder / "slices.json", list(found.slices))
+    write_text(folder / "report.md", render(found, settings))
+    suggested = own.filter(pl.col("next_word/top1/of") > 0)
+    tables = {
+        MODEL_NAME: reliability(
+            suggested["confidence"].to_numpy(), suggested["next_word/top1/hit"].to_numpy(), settings.calibration_bins
+        )
+    }
+    draw_reliability(folder / "reliability.png", tables, "probability of the suggested word")
+    if own[EXPERTS[0]].null_count() < own.height:
+        draw_routing(folder / "routing.png", routing_table(own))
+    return result
