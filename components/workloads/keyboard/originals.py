@@ -72,7 +72,7 @@ class Originals:
                 str(self.folder),
                 f"must have the folder {name} for what keyboard.data asks of it",
                 got="no such folder",
-                hint="Fetch it (`equipoise data keyboard`), take its part out of keyboard.data.parts, or give .jsonl files",
+                hint="Fetch it (`equipoise data keyboard`), take its part out of keyboard.data.parts, or give lines",
             )
         return folder
 
