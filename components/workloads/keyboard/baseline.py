@@ -154,7 +154,8 @@ def fit(section: Any, prepared: Path) -> CheapKeyboard:
     """Learns from the training split; the threshold is that of FORGIVEN false corrections on validation."""
     settings: KeyboardBaseline = section.evaluation.baseline
     spoken: dict[str, list[list[str]]] = {language: [] for language in LANGUAGES}
-    texts, emoji, confusions, marks = [], [], defaultdict(set), set(PLACES)
+    texts, emoji, confusions = [], [], defaultdict(set)
+    marks: set[str] = set(PLACES)
     for message in read_messages(messages_file(prepared, "train")):
         found = units(message.text)
         spoken[message.language].append([fold(unit) for unit in found])
@@ -252,10 +253,11 @@ def _layout_of(word: str) -> int:
 
 def _layout_shares(tongue: Tongue, found: NDArray[np.float64], event: Event) -> NDArray[np.float64]:
     """[5]: what is typed on each layout."""
-    shares = np.bincount(tongue.layouts, weights=found, minlength=LETTERS + 1)
+    shares = np.zeros(LETTERS + 1)
+    np.add.at(shares, tongue.layouts, found)
     own = Layout(LANGUAGES.index(event.language))
     shares[event.layout if event.layout in (Layout.EN, Layout.ZH) else own] += shares[LETTERS]
-    known: NDArray[np.float64] = shares[:LETTERS]
+    known = shares[:LETTERS]
     total = float(known.sum())
     return known / total if total > 0 else _one(own)  # nothing was ever read in this language
 

@@ -85,5 +85,4 @@ def best(words: Sequence[str], places: Numbers, weights: NDArray[np.floating]) -
         return ()
     kept = np.argpartition(-weights, MOST)[:MOST] if len(weights) > MOST else np.arange(len(weights))
     ranked = kept[np.lexsort((places[kept], -weights[kept]))]
-    found = zip(places[ranked].tolist(), weights[ranked].tolist(), strict=True)
-    return tuple((words[place], weight / total) for place, weight in found if weight > 0)
+    return tuple((words[int(places[i])], float(weights[i]) / total) for i in ranked if weights[i] > 0)
