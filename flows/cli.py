@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flows import present, terminal
+from flows.cli_doctor import doctor
 from flows.options import (
     Actor,
     AnyWorkload,
@@ -319,6 +320,9 @@ def status(
     from flows.ledgers import status as standing
 
     terminal.emit(standing(where, workload), json, present.status)
+
+
+app.command(epilog=example("equipoise doctor --fix"))(doctor)
 
 
 @app.command(epilog=example("equipoise data tool_calling --fetch sgd"))

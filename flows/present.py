@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from components.errors import Exit, one_line
+from components.errors import EquipoiseError, Exit, one_line
 
 STATUS = {"PROMOTE": Exit.DONE, "UNCHANGED": Exit.DONE, "HOLD": Exit.HOLD, "REJECT": Exit.REJECT}
 SHOWN = 40  # lines of a report
@@ -112,6 +112,22 @@ def status(document: Mapping[str, Any]) -> str:
             lines.append(f"  why: {champion['why']}")
         lines += [f"  {line}" for line in alarms(each["alarms"])]
     return "\n".join(lines)
+
+
+def doctor(document: Mapping[str, Any]) -> str:
+    """A line a finding, then what could not be asked, then the sum."""
+    found = document["findings"]
+    lines = []
+    for each in found:
+        fault = EquipoiseError(
+            each["code"].removeprefix("E_"), each["place"], each["rule"], got=each["got"], hint=each["hint"],
+            exit_code=Exit.CONFIGURATION,
+        )  # fmt: skip
+        lines.append(f"repaired: {fault}" if each["fixed"] else str(fault))
+    lines += [one_line(f"note: {note}.") for note in document["notes"]]
+    fixed = sum(each["fixed"] for each in found)
+    total = f"{len(found)} found, {fixed} repaired, {len(found) - fixed} left" if found else "nothing is wrong"
+    return "\n".join([*lines, f"{total}."])
 
 
 def predict(document: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from flows import artifacts, cycle, judging, registration, stages
+from flows import artifacts, cycle, flow_runs, judging, registration, stages
 from flows.state import exclusive, place_of
 from flows.terminal import say
 
@@ -48,6 +48,8 @@ def decide(workload: str, version: int, project: str, state: str, actor: str | N
 def retrain(workload: str, project: str, state: str, actor: str | None = None) -> dict[str, Any]:
     """Brings a workload's champion up to date; {decision, version, champion, reason, heads, stages}."""
     place = place_of(project, state)
+    for name in flow_runs.begin():
+        say(f"closed the flow run {name}: its process was gone")
     with exclusive(place, workload):
         if outcome := cycle.unchanged(place, workload):
             return artifacts.publish(place, workload, outcome)

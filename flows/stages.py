@@ -88,6 +88,26 @@ def stale(place: Place, workload: str, stages: Sequence[str]) -> list[str]:
     return []
 
 
+def missing_outputs(place: Place) -> list[tuple[str, str]]:
+    """(stage, path) of what dvc.lock says a stage left and is not there, sorted; nothing is written by asking.
+
+    Raises:
+        EquipoiseError: E_DVC (78) when dvc.yaml or dvc.lock cannot be read.
+    """
+    if not (place.project / "dvc.lock").is_file() or not (place.project / ".dvc").is_dir():
+        return []
+    os.environ.update(_environment(place))
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(place.project)) as repo:
+            left = [(stage, out) for stage in repo.index.stages for out in stage.outs if out.hash_info]
+            return sorted((stage.addressing, str(out)) for stage, out in left if not out.exists)
+    except DvcException as error:
+        raise _dvc_error(place, _first_line(error)) from error
+
+
 def bring_up_to_date(place: Place, workload: str, stage: str, say: Say) -> StageResult:
     """Runs the stage if DVC says that something it depends on changed.
 

@@ -143,6 +143,26 @@ def exclusive(place: Place, workload: str) -> Iterator[None]:
         handle.truncate(0)
 
 
+def at_work(place: Place, workload: str) -> bool:
+    """Whether a command or a stage of the workload runs in this project now, told by the locks they hold."""
+    locks = (place.project / ".dvc" / "tmp" / f"equipoise-{workload}.lock",
+             place.project / "checkpoints" / f".{workload}.lock")  # fmt: skip
+    return any(_taken(path) for path in locks)
+
+
+def _taken(lock: Path) -> bool:
+    try:
+        handle = lock.open("rb")
+    except FileNotFoundError:
+        return False
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def record_edits(place: Place, edits: Sequence[Edit]) -> None:
     """Appends what `--set`, `--data` and `--seed` changed in params.yaml to `edits.jsonl` in the state folder."""
     if not edits:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from components.errors import bad_data, misconfigured, missing
+from components.errors import EquipoiseError, bad_data, misconfigured, missing
 from components.registry import artefacts
 from components.registry.database import exclusive
 from components.registry.packaging import ARTEFACT_DIGEST
@@ -109,6 +109,24 @@ def agree(store: Store, workload: str, standing: Standing) -> list[str]:
     return found
 
 
+def shown_generation(store: Store, workload: str) -> int:
+    """The generation that MLflow shows, 0 where it knows no model of the workload.
+
+    A higher one than the ledger's means that the ledger lost events: it is an older copy.
+    """
+    name, mlflow = store.model_name(workload), client(store)
+    with mlflow_errors(store):
+        models = mlflow.search_registered_models(f"name = '{name}'")
+    return max((_shown_generation(model.tags) for model in models), default=0)
+
+
+def versions(store: Store, workload: str) -> list[int]:
+    """The versions that MLflow has of a workload's model, in their order."""
+    name, mlflow = store.model_name(workload), client(store)
+    with mlflow_errors(store):
+        return sorted(int(each.version) for each in mlflow.search_model_versions(f"name = '{name}'"))
+
+
 def resolve(store: Store, workload: str, version: int, digest: str | None = None) -> Path:
     """The folder of a version's artefact, every byte verified; from a server it is downloaded once and kept.
 
@@ -135,6 +153,28 @@ def resolve(store: Store, workload: str, version: int, digest: str | None = None
         return _verified(folder, expected)
     _below_an_experiment(store, source, f"{name} version {version}")
     return _downloaded(store, source, expected)
+
+
+def damages(store: Store, workload: str, digests: Mapping[int, str]) -> list[EquipoiseError]:
+    """What is wrong with the files of the versions that lie here: those that a server keeps are not fetched for it.
+
+    Args:
+        digests: version to manifest digest, as the ledger has them; for others MLflow's own word counts.
+    """
+    found = []
+    for version in versions(store, workload) if store.artefacts is not None else ():
+        try:
+            resolve(store, workload, version, digests.get(version))
+        except EquipoiseError as error:
+            found.append(error)
+    for digest in sorted(set(digests.values())):
+        kept = store.state / "models" / digest
+        try:
+            if kept.is_dir():
+                artefacts.verify(kept, digest)
+        except EquipoiseError as error:
+            found.append(error)
+    return found
 
 
 def find(store: Store, workload: str, version: int) -> Any:

@@ -173,7 +173,7 @@ class Ledger:
         self,
         workload: str,
         event: Literal["hold", "reject", "repair"],
-        version: int | str,
+        version: int | str | None,
         *,
         key: str,
         actor: str,
@@ -182,17 +182,18 @@ class Ledger:
         report_sha256: str | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> Event:
-        """Records a judgement that changes nothing, or a repair of what was projected from the ledger.
+        """Records a judgement that changes nothing, or a repair, which may concern no version (None).
 
         Raises:
-            EquipoiseError: E_LEDGER_VERSION (66) when the version is not registered.
+            EquipoiseError: E_LEDGER_VERSION (66) when the version is not registered, or none is named of a judgement.
         """
         with self._store.writing() as connection:
             draft = draft_of(event, workload, version, actor, reason, key, details)
             draft |= {"evaluation_digest": evaluation_digest, "report_sha256": report_sha256}
             if done := same_decision(connection, draft):
                 return done
-            expect_registered(connection, workload, draft["version"])
+            if event != "repair" or version is not None:
+                expect_registered(connection, workload, draft["version"])
             return self._append(connection, draft | {"generation": generation_of(connection, workload)})
 
     def rollback(

@@ -151,9 +151,9 @@ def expect_generation(workload: str, current: Event | None, expected: int) -> No
         )
 
 
-def expect_registered(connection: Connection, workload: str, version: int) -> None:
-    """Raises E_LEDGER_VERSION (66) for a version that no event registered."""
-    if registration(connection, workload, version) is None:
+def expect_registered(connection: Connection, workload: str, version: int | None) -> None:
+    """Raises E_LEDGER_VERSION (66) for a version that no event registered, and for none."""
+    if version is None or registration(connection, workload, version) is None:
         hint = "`equipoise history` lists the registered versions"
         raise missing(
             f"ledger {workload}", "the version must be registered", got=version, hint=hint, code="LEDGER_VERSION"
