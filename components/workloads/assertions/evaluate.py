@@ -21,10 +21,19 @@ from components.evaluation.statistics import Interval, documents
 from components.files import write_json, write_text
 from components.workload import Predictor
 from components.workloads.assertions import baseline as baselines
+from components.workloads.assertions import sentences
 from components.workloads.assertions.evaluation_report import render
 from components.workloads.assertions.java_tokens import canonical
 from components.workloads.assertions.lessons import MODEL, teacher_folder
-from components.workloads.assertions.metrics import differences, metrics, score, slices, values
+from components.workloads.assertions.metrics import (
+    Alike,
+    differences,
+    metrics,
+    score,
+    slices,
+    values,
+    with_meaning,
+)
 from components.workloads.assertions.model import inference_parameters
 from components.workloads.assertions.pairs import Pair
 from components.workloads.assertions.predict import AssertionPredictor
@@ -95,7 +104,7 @@ def evaluate(
         models[TEACHER_NAME] = load(teacher)
     models |= baselines.rules(section, prepared)
     known = frozenset(canonical(pair.assertion or "") for pair in samples(prepared, "train"))
-    found = find(section, models, labelled, known)
+    found = find(section, models, labelled, known, sentences.likeness if sentences.installed() else None)
     check_rows(found.frames[MODEL_NAME], str(prepared))
     with published(out) as part:
         baselines.fit_baseline(section, prepared, part / "baseline")
@@ -104,11 +113,22 @@ def evaluate(
 
 
 def find(
-    section: AssertionsConfig, models: Mapping[str, Predictor], labelled: Sequence[Pair], known: frozenset[str]
+    section: AssertionsConfig,
+    models: Mapping[str, Predictor],
+    labelled: Sequence[Pair],
+    known: frozenset[str],
+    alike: Alike | None,
 ) -> Findings:
-    """Everything that is found out, before anything is written; `known` are the assertions of the training split."""
+    """Everything that is found out, before anything is written.
+
+    Args:
+        known: assertions of the training split.
+        alike: judges likeness in meaning; None: it is left out.
+    """
     settings = section.evaluation
     frames = {name: score(labelled, model.predict(labelled), known) for name, model in models.items()}
+    if alike is not None:
+        frames = {name: with_meaning(frame, alike) for name, frame in frames.items()}
     own = frames[MODEL_NAME]
     named = slices()
     rows = {name: slice_rows(frame, named, settings.minimum_slice, values) for name, frame in frames.items()}

@@ -21,6 +21,7 @@ TITLES = {
     "similarity/token_f1": "token F1",
     "similarity/pans": "PANS",
     "similarity/edit": "edit similarity",
+    "similarity/semantic": "likeness in meaning",
     "syntax/valid": "parses as a statement",
 }
 IN_SLICES = ("exact_match/all", "type/accuracy", "similarity/tokens")
@@ -50,6 +51,8 @@ def _head(found: Findings, settings: EvaluationConfig) -> list[str]:
         f"{settings.confidence:.0%}, drawn by file. Both sides are compared in one spacing.",
         "",
     ]
+    if not any(name.endswith("similarity/semantic") for name in found.metrics["model"]):
+        lines += ["Likeness in meaning was not measured: the extra `semantic` (all-MiniLM-L6-v2) is not installed.", ""]
     if found.kept:
         shares = ", ".join(f"{share:.1%} of its {TITLES[head]}" for head, share in found.kept.items())
         size = found.parameters["model"] / found.parameters["teacher"]

@@ -6,7 +6,7 @@ holds, so exact match stands beside its share of the rows that can be copied, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from components.workloads.assertions.java_syntax import is_statement
 from components.workloads.assertions.java_tokens import canonical, tokens
 from components.workloads.assertions.pairs import Pair, assert_type, copyable
 
+Alike = Callable[[Sequence[str], Sequence[str]], Sequence[float]]  # of two texts each: from 0 to 1
 HEADS = (
     "exact_match/all",
     "exact_match/copyable",
@@ -34,8 +35,10 @@ HEADS = (
     "similarity/token_f1",
     "similarity/pans",
     "similarity/edit",
+    "similarity/semantic",
     "syntax/valid",
 )
+MEANING = "similarity/semantic"  # the one head that `score` leaves open
 SCHEMA: dict[str, Any] = {
     "id": pl.String,
     "conversation": pl.String,
@@ -60,8 +63,9 @@ def score(
 
     Heads: exact_match over all rows, those that can be copied from the input, those whose assertion stands nowhere in
     the training split, those with and without an earlier assertion; type, the method called; similarity to the
-    label (difflib ratio, F1 of the bag, and PANS over Java tokens, edit distance of characters); syntax, whether it
-    parses. `conversation` is the file of the test, whose assertions stand or fall together.
+    label (difflib ratio, F1 of the bag, and PANS over Java tokens, edit distance of characters; likeness in meaning is
+    left open for `with_meaning`); syntax, whether it parses. `conversation` is the file of the test, whose assertions
+    stand or fall together.
 
     Args:
         known: canonical assertions of the training split; None: no row counts as unseen.
@@ -71,6 +75,12 @@ def score(
     """
     rows = [_row(sample, said, known) for sample, said in zip(samples, predictions, strict=True)]
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def with_meaning(frame: pl.DataFrame, alike: Alike) -> pl.DataFrame:
+    """A table of `score` with the likeness in meaning of what was written and the label filled in."""
+    found = pl.Series(f"{MEANING}/hit", alike(frame["label"].to_list(), frame["prediction"].to_list()), pl.Float64)
+    return frame.with_columns(found, pl.lit(1.0).alias(f"{MEANING}/of"))
 
 
 def metrics(frame: pl.DataFrame, settings: EvaluationConfig, split: str = "test") -> dict[str, Interval]:
@@ -184,6 +194,7 @@ def _row(sample: Pair, said: Prediction, known: frozenset[str] | None) -> tuple[
         "similarity/token_f1": (token_f1(written, wanted), 1.0),
         "similarity/pans": (pans(written, wanted), 1.0),
         "similarity/edit": (edit_similarity(text, label), 1.0),
+        MEANING: (0.0, 0.0),
         "syntax/valid": (float(is_statement(text)), 1.0),
     }
     return (

