@@ -29,10 +29,9 @@ from components.workloads.keyboard.answers import Prediction
 from components.workloads.keyboard.data import samples
 from components.workloads.keyboard.emoji_svm import EmojiSvm, fit_emoji, load_emoji
 from components.workloads.keyboard.events import LANGUAGES, Event, Layout, Task
-from components.workloads.keyboard.lexicon import SPOKEN, best
+from components.workloads.keyboard.lexicon import SPOKEN, beginning, best, characters_by_reading
 from components.workloads.keyboard.messages import read_messages
 from components.workloads.keyboard.ngram import Ngram, fit_ngram, load_ngram
-from components.workloads.keyboard.readings import READINGS
 from components.workloads.keyboard.speller import Speller, fit_speller
 from components.workloads.keyboard.splits import messages_file
 from components.workloads.keyboard.units import PLACES, Kind, fold, fold_text, needed_layouts, units
@@ -65,10 +64,10 @@ class Tongue:
     layouts: NDArray[np.int64]
     read: Mapping[str, Numbers]
 
-    def begun(self, typed: str) -> Numbers:
+    def begun(self, typed: str, layout: Layout) -> Numbers:
         """The words and characters that may be meant by a beginning; marks and placeholders never."""
-        low, high = self.words.starting_with(typed)
-        places = np.concatenate([np.arange(low, high), self.read.get(typed, np.zeros(0, np.int64))])
+        read = self.read.get(typed) if layout is Layout.ZH else None
+        places = np.arange(*beginning(self.words.words, typed)) if read is None else read
         return places[~self.words.hidden[places]]
 
 
@@ -97,7 +96,7 @@ class CheapKeyboard:
         before = [fold(unit) for unit in units(event.before)]
         found = tongue.words.distribution(before)
         typed = fold_text(event.typed)
-        places = tongue.begun(typed)
+        places = tongue.begun(typed, event.layout)
         candidates, corrections = best(tongue.words.words, places, found[places]), ()
         error, task = 0.0, Task.COMPLETION if typed else Task.SUGGESTION
         if typed:
@@ -137,7 +136,7 @@ class Frequent:
 
     def _answer(self, event: Event) -> Prediction:
         tongue, typed = self.tongues[event.language], fold_text(event.typed)
-        places = tongue.begun(typed)
+        places = tongue.begun(typed, event.layout)
         task = Task.COMPLETION if typed else Task.SUGGESTION
         return Prediction(
             candidates=best(tongue.words.words, places, tongue.words.counts[places].astype(np.float64)),
@@ -232,17 +231,10 @@ def load(folder: Path) -> CheapKeyboard:
 
 
 def _tongue(words: Ngram, settings: KeyboardBaseline) -> Tongue:
-    read: dict[str, list[int]] = defaultdict(list)
     layouts = np.array([_layout_of(word) for word in words.words], np.int64)
-    for number, word in enumerate(words.words):
-        reading = READINGS.get(word, "")
-        for end in range(1, len(reading) + 1):
-            read[reading[:end]].append(number)
+    counts = np.where(words.hidden, 0, words.counts)
     return Tongue(
-        words,
-        fit_speller(words.words, np.where(words.hidden, 0, words.counts), settings.minimum),
-        layouts,
-        {letters: np.array(numbers, np.int64) for letters, numbers in read.items()},
+        words, fit_speller(words.words, counts, settings.minimum), layouts, characters_by_reading(words.words)
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from components.workloads.keyboard.answers import MOST, Ranked
 from components.workloads.keyboard.encode import END, Codec
+from components.workloads.keyboard.events import Layout
 from components.workloads.keyboard.readings import READINGS
 from components.workloads.keyboard.speller import Speller, fit_speller
 from components.workloads.keyboard.units import Kind, units
@@ -41,10 +42,10 @@ class Lexicon:
     read: Mapping[str, Numbers]
     speller: Speller
 
-    def begun(self, typed: str) -> Numbers:
-        """Places of the words and characters that begin so, or that are read so."""
-        low, high = bisect_left(self.words, typed), bisect_left(self.words, typed + LAST)
-        places = np.concatenate([np.arange(low, high), self.read.get(typed, np.zeros(0, np.int64))])
+    def begun(self, typed: str, layout: Layout) -> Numbers:
+        """Places of the words and characters that begin so; on the Chinese layout letters mean characters read so."""
+        read = self.read.get(typed) if layout is Layout.ZH else None
+        places = np.arange(*beginning(self.words, typed)) if read is None else read
         return places[self.spoken[places]]
 
     def near(self, typed: str) -> tuple[Numbers, Numbers]:
@@ -53,22 +54,32 @@ class Lexicon:
         return np.array([place for place, _ in found], np.int64), np.array([edits for _, edits in found], np.int64)
 
 
-def lexicon_of(codec: Codec) -> Lexicon:
-    """All that the codec's whole pieces write."""
-    known = sorted((codec.pieces[piece].removesuffix(END), piece) for piece in np.flatnonzero(codec.whole).tolist())
-    words = tuple(word for word, _ in known)
+def beginning(words: Sequence[str], prefix: str) -> tuple[int, int]:
+    """The range [low, high) of the sorted words with this beginning; every word begins with ""."""
+    return bisect_left(words, prefix), bisect_left(words, prefix + LAST)
+
+
+def characters_by_reading(words: Sequence[str]) -> dict[str, Numbers]:
+    """Letters that Chinese characters are typed by, from the first on -> places of the characters."""
     read: dict[str, list[int]] = defaultdict(list)
-    kinds = [next((unit.kind for unit in units(word)), None) for word in words]
     for place, word in enumerate(words):
         reading = READINGS.get(word, "")
         for end in range(1, len(reading) + 1):
             read[reading[:end]].append(place)
+    return {letters: np.array(places, np.int64) for letters, places in read.items()}
+
+
+def lexicon_of(codec: Codec) -> Lexicon:
+    """All that the codec's whole pieces write."""
+    known = sorted((codec.pieces[piece].removesuffix(END), piece) for piece in np.flatnonzero(codec.whole).tolist())
+    words = tuple(word for word, _ in known)
+    kinds = [next((unit.kind for unit in units(word)), None) for word in words]
     return Lexicon(
         words=words,
         pieces=np.array([piece for _, piece in known], np.int64),
         spoken=np.array([kind in SPOKEN for kind in kinds], bool),
         emoji=np.array([place for place, kind in enumerate(kinds) if kind is Kind.EMOJI], np.int64),
-        read={letters: np.array(places, np.int64) for letters, places in read.items()},
+        read=characters_by_reading(words),
         speller=fit_speller(words, np.ones(len(words), np.int64), 1),
     )
 

@@ -27,7 +27,6 @@ from components.files import write_json
 BITS = 20  # of a word in the key of a context: three of them fit an int64
 LARGEST = (1 << BITS) - 2
 UNKNOWN, BEGIN = 0, 1  # in keys; word i is i + 2
-LAST = "\U0010ffff"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +70,6 @@ class Ngram:
     def _code(self, word: str) -> int:
         at = self.number(word)
         return UNKNOWN if at < 0 else at + 2
-
-    def starting_with(self, prefix: str) -> tuple[int, int]:
-        """The range [low, high) of the words with this beginning; every word begins with ""."""
-        return bisect_left(self.words, prefix), bisect_left(self.words, prefix + LAST)
 
     def distribution(self, before: Sequence[str]) -> NDArray[np.float64]:
         """[V] the probability of each word behind these, hidden ones too.

@@ -155,7 +155,7 @@ class KeyboardPredictor:
     ) -> Prediction:
         typed = fold_text(event.typed)
         wrong = bool(typed) and tasks[Task.ERROR] > self.model.settings.correct_above
-        places, emoji = self.lexicon.begun(typed), self.lexicon.emoji
+        places, emoji = self.lexicon.begun(typed, event.layout), self.lexicon.emoji
         corrections = best(self.lexicon.words, *self._corrections(typed, shares)) if typed else ()
         return Prediction(
             candidates=corrections if wrong else best(self.lexicon.words, places, shares[places]),
@@ -173,7 +173,7 @@ class KeyboardPredictor:
         places, edits = self.lexicon.near(typed)
         if len(places):
             return places, shares[places] * np.exp(-EDIT * edits)
-        others = self.lexicon.begun("")
+        others = self.lexicon.begun("", Layout.EN)
         others = others[np.array([self.lexicon.words[place] != typed for place in others.tolist()], bool)]
         return others, shares[others]
 

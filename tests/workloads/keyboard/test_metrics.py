@@ -173,6 +173,7 @@ def test_a_threshold_spoils_no_more_than_allowed() -> None:
     ]
     frame = score(clean + slips, answers)
     least = threshold(frame, 0.05)
+    assert least is not None
     assert least == 0.94
     assert at_threshold(frame, least) == pytest.approx({"accuracy": 0.5, "false_corrections": 0.05})
     assert threshold(frame.filter(~pl.col("clean")), 0.05) is None

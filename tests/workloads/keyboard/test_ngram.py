@@ -72,14 +72,6 @@ def test_a_hidden_word_is_read_and_marked() -> None:
     assert model.distribution(["<#>"])[model.number("pm")] > model.distribution(["at"])[model.number("pm")]
 
 
-def test_words_with_one_beginning_stand_together() -> None:
-    model = fit_ngram([["to", "tomorrow", "today", "at"]], 2)
-    low, high = model.starting_with("to")
-    assert model.words[low:high] == ("to", "today", "tomorrow")
-    assert model.starting_with("") == (0, 4)
-    assert model.starting_with("x") == (4, 4)
-
-
 def test_saving_keeps_every_number(tmp_path: Path) -> None:
     model = fit_ngram(SAID, 4, hidden=["c"])
     model.save(tmp_path, "one")
