@@ -55,6 +55,7 @@ class Findings:
         slices: rows of `slice_rows`, each with `others`: model -> its metrics of the same rows.
         kept: head/metric -> the judged model's value as a share of its teacher's; {} without one.
         parameters: model -> how many.
+        held_out: what `data.split` held out: project, file or random rows.
     """
 
     frames: Mapping[str, pl.DataFrame]
@@ -63,6 +64,7 @@ class Findings:
     slices: Sequence[Mapping[str, Any]]
     kept: Mapping[str, float]
     parameters: Mapping[str, int]
+    held_out: str
 
 
 def evaluate(
@@ -146,6 +148,7 @@ def find(
         ],
         kept=kept,
         parameters={n: inference_parameters(m.model) for n, m in models.items() if isinstance(m, AssertionPredictor)},
+        held_out=section.data.split,
     )
 
 
@@ -197,6 +200,7 @@ def _write(found: Findings, section: AssertionsConfig, folder: Path) -> dict[str
         folder / "report.json",
         {
             **{key: result[key] for key in ("workload", "split", "n", "kept", "parameters")},
+            "held_out": found.held_out,
             "confidence": settings.confidence,
             "resamples": settings.resamples,
             "metrics": documents(found.metrics[MODEL_NAME]),

@@ -18,6 +18,7 @@ from components.workloads.assertions.metrics import score, values
 from components.workloads.assertions.piece_table import piece_table
 from components.workloads.assertions.predict import load
 from components.workloads.assertions.workload import WORKLOAD
+from tests.workloads.assertions.small import made
 
 RULES = {"teacher", "retrieval", "copy_last", "svm", "majority"}
 
@@ -54,6 +55,18 @@ def test_everything_is_there_and_agrees(judged):
     assert result["parameters"]["model"] < result["parameters"]["teacher"]
     text = (out / "report.md").read_text()
     assert "nearest training row" in text and "token similarity" in text
+    assert "Whole projects are held out" in text and "leaks" not in text
+
+
+@pytest.mark.parametrize(("split", "said"), [("file", "within their projects"), ("random", "which **leaks**")])
+def test_other_splits_are_judged_alike_and_say_what_they_measure(judged, tmp_path, split, said):
+    section, prepared = made(tmp_path, data={"split": split})
+    found = evaluate(section, prepared, judged[2], tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert report["held_out"] == split and found["n"] == len(list(samples(prepared, "test")))
+    assert said in text and ("RetriGen 64.09" in text) == (split == "random")
+    assert "its teacher" not in text  # none was trained for these data
 
 
 def test_the_gate_finds_its_heads_and_cluster(judged):
