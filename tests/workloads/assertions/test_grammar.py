@@ -37,6 +37,8 @@ def accepted(text: str, most: int = 200) -> bool:
         "assertInstanceOf(Foo.class, run(Foo::new));",
         "assertEquals(1L << 3, a >>> 2);",
         "assertEquals(-1 - -x, +a[i--] + (j++), ~k);",
+        "assertTrue(((Map<String, List<?>>) x).run() instanceof Foo || y instanceof Bar || (a ? b : (c)));",
+        "assertSame((int) news, new Foo(1, 2).a, new int[0]);",
     ],
 )
 def test_java_is_accepted(text):
@@ -65,6 +67,16 @@ def test_java_is_accepted(text):
         "assertTrue(~);",
         "assertTrue([]);",
         "assertTrue(a[.b]);",
+        'assertEquals("a" b);',
+        'assertEquals("a"(b));',
+        "assertEquals(1, a b);",
+        "assertEquals(1 st);",
+        "assertEquals(newer Foo());",
+        "assertEquals(1, ());",
+        "assertEquals(1, f(a) b);",
+        "assertEquals(1, a instance);",
+        "assertTrue(a instanceof);",
+        "assertEquals((byte, a));",
     ],
 )
 def test_what_is_no_assertion_never_ends(text):
