@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,6 +202,8 @@ def _cell(value: Interval | None, signed: bool = False) -> str:
     if value is None:
         return "-"
     sign = "+" if signed else ""
+    if not (math.isfinite(value.low) and math.isfinite(value.high)):  # one user: nothing to draw from
+        return f"{value.value:{sign}.3f}"
     return f"{value.value:{sign}.3f} [{value.low:{sign}.3f}, {value.high:{sign}.3f}]"
 
 
