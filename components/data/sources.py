@@ -233,7 +233,7 @@ _CATALOGUE = (
     ),
     _github(
         "cldr-derived",
-        "Unicode CLDR: names of flags and of emoji with skin tones (into the same folder cldr)",
+        "Unicode CLDR: names of flags and of emoji with skin tones (a folder cldr-derived of the keyboard data)",
         "Unicode-3.0",
         "unicode-org/cldr-json",
         "b08a82b582f1120d630d623f9e5073316741574d",

@@ -65,15 +65,19 @@ def read_tweets(folder: Path, left_out: Counter[str]) -> Iterator[Message]:
             yield _before_emoji(f"tweeteval/{name}/{number}", "tweeteval", "en", text, emoji[int(label)], split)
 
 
-def read_names(folder: Path, wanted: frozenset[str]) -> Iterator[Message]:
+def read_names(folder: Path, derived: Path, wanted: frozenset[str]) -> Iterator[Message]:
     """Names and keywords of the wanted emoji in English and Chinese, each followed by its emoji: training alone.
+
+    Args:
+        folder: of `annotations`.
+        derived: of `annotationsDerived`.
 
     Raises:
         EquipoiseError: E_EMOJI (65) for another format, E_ARCHIVE, E_JSON (65), E_MISSING (66).
     """
     for language in LANGUAGES:
-        for kind in NAMED:
-            path = published_file(folder, f"{kind}/{language}/annotations.json")
+        for kind, place in zip(NAMED, (folder, derived), strict=True):
+            path = published_file(place, f"{kind}/{language}/annotations.json")
             try:
                 entries = loads(file_bytes(path), str(path))[kind]["annotations"]
                 named = [(e, list(dict.fromkeys(v["tts"] + v["default"]))) for e, v in entries.items() if e in wanted]

@@ -21,6 +21,8 @@ FOLDERS = {
 }
 """Part -> its subfolder."""
 
+DERIVED = "cldr-derived"  # fetched by this name; the same as inside of cldr
+
 
 class Originals:
     """The parts of one folder.
@@ -61,7 +63,9 @@ class Originals:
         if part == "tweeteval":
             return emoji.read_tweets(folder, self.left_out)
         if part == "cldr":
-            return emoji.read_names(folder, frozenset(emoji.classes(self._present("tweeteval_emoji"))))
+            apart = self.folder / DERIVED
+            wanted = frozenset(emoji.classes(self._present("tweeteval_emoji")))
+            return emoji.read_names(folder, apart if apart.is_dir() else folder, wanted)
         known = self.misspellings() if (self.folder / "codespell").is_dir() else {}
         return spelling.read_test_set(folder, known)
 

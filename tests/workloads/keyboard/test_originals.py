@@ -167,3 +167,19 @@ def test_the_other_real_originals():
     assert left_out["mistakes that do not match their passage"] <= 31
     wrong = originals.misspellings()
     assert sum(map(len, wrong.values())) > 50_000 and "teh" in wrong["the"]
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in one folder", "as fetched"])
+def test_names_of_emoji(tmp_path, apart):
+    for language, name in (("en", "red heart"), ("zh", "红心")):
+        for kind, key in (("annotations", "❤"), ("annotationsDerived", "🇺🇸")):
+            home = "cldr-derived" if apart and kind == "annotationsDerived" else "cldr"
+            path = tmp_path / home / kind / language / "annotations.json"
+            path.parent.mkdir(parents=True)
+            entries = {key: {"default": ["love", name], "tts": [name]}, "☎": {"default": [], "tts": ["phone"]}}
+            path.write_text(json.dumps({kind: {"annotations": entries}}), encoding="utf-8")
+    (tmp_path / "tweeteval_emoji").mkdir()
+    (tmp_path / "tweeteval_emoji" / "mapping.txt").write_text("0\t❤\t_a_\t\n1\t🇺🇸\t_b_\t\n", encoding="utf-8")
+    found = list(Originals(tmp_path, Counter()).messages(["cldr"]))
+    assert [m.text for m in found if m.language == "zh"] == ["红心 ❤", "love ❤", "红心 🇺🇸", "love 🇺🇸"]
+    assert len(found) == 8 and {m.split for m in found} == {"train"}
