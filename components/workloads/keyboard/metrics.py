@@ -118,14 +118,17 @@ def differences(
     return found
 
 
-def values(frame: pl.DataFrame) -> dict[str, float]:
-    """`head/metric` -> value over a table of `score`, without intervals; undefined metrics are left out."""
+def shares(frame: pl.DataFrame) -> dict[str, float]:
+    """`head/metric` -> share over a table of `score`; undefined ones are left out."""
     sums = {head: (float(frame[f"{head}/hit"].sum()), float(frame[f"{head}/of"].sum())) for head in HEADS}
-    found = {head: hit / of for head, (hit, of) in sums.items() if of > 0}
+    return {head: hit / of for head, (hit, of) in sums.items() if of > 0}
+
+
+def values(frame: pl.DataFrame) -> dict[str, float]:
+    """`shares` and, where there are emoji, their macro-F1, without intervals."""
     with_emoji = frame.filter(pl.col("emoji_label").is_not_null())
-    if with_emoji.height:
-        found[MACRO] = measures.value_of(_emoji_parts(with_emoji), macro_f1)
-    return found
+    macro = {MACRO: measures.value_of(_emoji_parts(with_emoji), macro_f1)} if with_emoji.height else {}
+    return {**shares(frame), **macro}
 
 
 OBJECTIVE = ("next_word/top3", "completion/top3", "correction/accuracy", "layout/accuracy")
@@ -137,7 +140,7 @@ def validation_metrics(frame: pl.DataFrame) -> dict[str, float]:
     `objective` is the mean of those of OBJECTIVE that the split defines, 0 for an empty table; `experts/least` the
     mean share of the expert that is used least.
     """
-    found = values(frame)
+    found = _ratios(frame)
     known = [found[head] for head in OBJECTIVE if head in found]
     return {
         **found,
@@ -153,15 +156,15 @@ def routing(frame: pl.DataFrame) -> dict[str, float]:
         `least` and `most`, the mean shares of the least and the most used one; `entropy` of the mean shares and
         `entropy_each`, the mean of each event's own, as shares of ln 5.
     """
-    shares = frame.select(EXPERTS).drop_nulls().to_numpy()
-    if not len(shares):
+    weights = frame.select(EXPERTS).drop_nulls().to_numpy()
+    if not len(weights):
         return {}
-    mean = shares.mean(axis=0)
+    mean = weights.mean(axis=0)
     return {
         "least": float(mean.min()),
         "most": float(mean.max()),
         "entropy": _entropy(mean[None])[0],
-        "entropy_each": float(np.mean(_entropy(shares))),
+        "entropy_each": float(np.mean(_entropy(weights))),
     }
 
 
