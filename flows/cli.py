@@ -11,6 +11,7 @@ import typer
 
 from flows import present, terminal
 from flows.cli_doctor import doctor
+from flows.cli_gate import gate
 from flows.options import (
     Actor,
     AnyWorkload,
@@ -219,25 +220,7 @@ def serve(
     raise typer.Exit(listen(where, workload, port, terminal.say))
 
 
-@app.command(epilog=example("equipoise gate tool_calling 3 --against 2"))
-def gate(
-    workload: Workload,
-    version: Version,
-    against: Annotated[
-        int | None, typer.Option("--against", help="Version to compare with [default: the champion].")
-    ] = None,
-    json: Json = False,
-    state: State = None,
-    project: Project = None,
-    debug: Debug = False,
-) -> None:
-    """Judges one version against another without promoting. Exit 0 PROMOTE, 10 HOLD, 11 REJECT."""
-    where = place_of(workload, state, project)
-    from flows.promote import judge_versions
-
-    outcome = judge_versions(where, workload, version, against, terminal.say)
-    terminal.emit(outcome, json, present.gate)
-    raise typer.Exit(present.STATUS[outcome["decision"]])
+app.command(epilog=example("equipoise gate tool_calling 3 --against 2"))(gate)
 
 
 @app.command(epilog=example("equipoise promote tool_calling 3 --reason 'agreed in review'"))

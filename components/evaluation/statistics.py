@@ -321,6 +321,11 @@ def clusters_needed(bootstrap: Bootstrap, total: int, distance: float, alpha: fl
     return math.ceil(total * (z * float(np.std(bootstrap.draws, ddof=1)) / distance) ** 2)
 
 
+def clusters_to_see(share: float, alpha: float) -> int:
+    """Among how many clusters one of those that make up `share` of all is met with probability 1 - alpha."""
+    return math.ceil(math.log(alpha) / math.log1p(-share)) if share < 1 else 1
+
+
 def acceleration(jackknife: Floats) -> float:
     """Skew of the jackknife influence over six (Efron 1987, section 7); zero where nothing varies."""
     influence = jackknife.mean() - jackknife if len(jackknife) else jackknife

@@ -18,6 +18,7 @@ from components.evaluation.statistics import (
     Bootstrap,
     PairedDifference,
     clusters_needed,
+    clusters_to_see,
     holm,
     p_above,
     paired_differences,
@@ -46,25 +47,40 @@ def judge(candidate: pl.DataFrame, champion: pl.DataFrame, config: GateConfig) -
     heads = len(config.heads)
     hit_a, of_a, hit_b, of_b = (np.column_stack(columns[i : i + heads]) for i in range(0, 4 * heads, heads))
     clusters = candidate[config.cluster].to_numpy()
-    confidence = 1 - config.alpha
-    pairs = paired_differences(hit_a, of_a, hit_b, of_b, clusters, config.resamples, confidence, config.seed)
+    pairs = paired_differences(hit_a, of_a, hit_b, of_b, clusters, config.resamples, 1 - config.alpha, config.seed)
     samples = [int(np.count_nonzero((of_a[:, i] > 0) | (of_b[:, i] > 0))) for i in range(heads)]
+    return conclude(config, pairs, samples, candidate.height, candidate[config.cluster].n_unique())
+
+
+def conclude(
+    config: GateConfig, pairs: list[PairedDifference], samples: list[int], rows: int, clusters: int
+) -> GateReport:
+    """The rule by itself, from differences to a decision; `gate --self-test` asks the very same of planted ones.
+
+    Args:
+        pairs: one a configured head, in that order, from `paired_differences` with the resamples, the seed and the
+            confidence 1 - alpha of `config`.
+        samples: how many samples have a say in each head.
+        rows, clusters: size of the evaluation set.
+
+    Raises:
+        EquipoiseError: E_GATE_SCORES (65) when a head has fewer than two clusters to be judged on.
+    """
     for head, pair in zip(config.heads, pairs, strict=True):
         _check_head(head, pair, config.cluster)
-    total = candidate[config.cluster].n_unique()
-    reports = _head_reports(config, pairs, samples, total)
+    reports = _head_reports(config, pairs, samples, clusters)
     decision, reason, needed = _decide(config, reports)
     return GateReport(
         decision=decision,
         reason=reason,
         policy=config.policy,
         alpha=config.alpha,
-        confidence=confidence,
+        confidence=1 - config.alpha,
         resamples=config.resamples,
         seed=config.seed,
         cluster=config.cluster,
-        samples=candidate.height,
-        clusters=total,
+        samples=rows,
+        clusters=clusters,
         needed=needed,
         heads=reports,
     )
@@ -76,7 +92,7 @@ def _head_reports(
     tests = [_tests(pair, head) for head, pair in zip(config.heads, pairs, strict=True)]
     claims = holm([p for better, not_worse, _ in tests for p in (better, not_worse)]).reshape(-1, 2)
     harms = holm([worse for _, _, worse in tests])
-    level = config.alpha / (2 * len(pairs))  # what Holm asks of the first claim
+    level = first_level(config)
     reports = []
     for head, pair, n, (better, not_worse), harm in zip(config.heads, pairs, samples, claims, harms, strict=True):
         verdict = _verdict(config.alpha, better, not_worse, harm)
@@ -102,6 +118,11 @@ def _head_reports(
             )
         )
     return tuple(reports)
+
+
+def first_level(config: GateConfig) -> float:
+    """What Holm asks of the smallest p-value of the family of claims for the candidate, two a head."""
+    return config.alpha / (2 * len(config.heads))
 
 
 def _benefit(pair: PairedDifference, head: GateHead) -> Bootstrap:
@@ -145,7 +166,7 @@ def _needed(
     benefit = _benefit(pair, head)
     owed = []
     if verdict == "undecided":
-        unseen = math.ceil(math.log(level) / math.log1p(-head.margin)) if head.margin < 1 else 1
+        unseen = clusters_to_see(head.margin, level)
         number = clusters_needed(benefit, total, benefit.value + head.margin, level)
         owed.append(None if number is None else max(number, math.ceil(unseen * total / benefit.clusters)))
     if config.policy == "improve" and head.role == "primary" and verdict in ("undecided", "not worse"):
