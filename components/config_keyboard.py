@@ -32,8 +32,9 @@ class KeyboardData(Section):
     held out whole, about so many as the shares say. `completion_share`, `error_share`, `clean_share`: of the words,
     those caught half typed, mistyped, and whole and right. `history_tokens`: pieces of earlier messages before a
     message, of at most `history_messages`; `message_tokens`: words, characters and marks of a message, a longer one
-    becomes several. `screens`: drawn for a split, about. `processes`: that draw. `fonts`: font files to draw with before the system's. `missing_glyphs`: block: what no font has is drawn as a
-    filled block and reported; refuse: it ends prepare.
+    becomes several. `screens`: drawn for a split, about. `processes`: that draw. `fonts`: font files to draw with
+    before the system's. `missing_glyphs`: block: what no font has is drawn as a filled block and reported; refuse: it
+    ends prepare.
     """
 
     source: Annotated[str, Field(min_length=1)]
