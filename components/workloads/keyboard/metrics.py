@@ -140,7 +140,7 @@ def validation_metrics(frame: pl.DataFrame) -> dict[str, float]:
     `objective` is the mean of those of OBJECTIVE that the split defines, 0 for an empty table; `experts/least` the
     mean share of the expert that is used least.
     """
-    found = _ratios(frame)
+    found = shares(frame)
     known = [found[head] for head in OBJECTIVE if head in found]
     return {
         **found,

@@ -28,7 +28,8 @@ from components.workloads.keyboard.rows import Limits, request_row, typed_bytes
 from components.workloads.keyboard.screens import default_boxes
 from components.workloads.keyboard.units import fold_text
 
-EDIT = 3.0  # nats that an edit away from what is typed costs a correction
+EDIT = 6.0  # nats that an edit away from what is typed costs a correction
+UNHEARD = 1e-6  # probability of a word that no piece writes whole
 EVENTS = 512  # whose words are ranked at a time
 CHUNK = 8192  # events read at a time: memory stays flat however many are asked
 
@@ -154,9 +155,15 @@ class KeyboardPredictor:
         experts: Sequence[float],
     ) -> Prediction:
         typed = fold_text(event.typed)
-        wrong = bool(typed) and tasks[Task.ERROR] > self.model.settings.correct_above
         places, emoji = self.lexicon.begun(typed, event.layout), self.lexicon.emoji
-        corrections = best(self.lexicon.words, *self._corrections(typed, shares)) if typed else ()
+        near, edits = self.lexicon.near(typed)
+        slips = shares[near] * np.exp(-EDIT * edits)
+        tasks = _weighed(tasks, float(slips.sum()), float(shares[places].sum())) if len(near) else tasks
+        wrong = bool(typed) and tasks[Task.ERROR] > self.model.settings.correct_above
+        if typed and not len(near):  # nothing is near: any other word
+            near = self.lexicon.begun("", Layout.EN)
+            slips = np.where([self.lexicon.words[place] == typed for place in near.tolist()], 0.0, shares[near])
+        corrections = best(self.lexicon.words, near, slips)
         return Prediction(
             candidates=corrections if wrong else best(self.lexicon.words, places, shares[places]),
             corrections=corrections,
@@ -168,14 +175,18 @@ class KeyboardPredictor:
             experts=tuple(experts),
         )
 
-    def _corrections(self, typed: str, shares: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
-        """Words near what is typed, each edit costing EDIT nats; where there is none, any other word."""
-        places, edits = self.lexicon.near(typed)
-        if len(places):
-            return places, shares[places] * np.exp(-EDIT * edits)
-        others = self.lexicon.begun("", Layout.EN)
-        others = others[np.array([self.lexicon.words[place] != typed for place in others.tolist()], bool)]
-        return others, shares[others]
+
+def _weighed(tasks: Sequence[float], slips: float, meant: float) -> list[float]:
+    """The router's chances of an error and of a completion, weighed by what the words say.
+
+    Args:
+        tasks: [3] of the router.
+        slips: probability of all words near what is typed, each times what its edits cost.
+        meant: probability of all words that begin as typed.
+    """
+    error, completion = tasks[Task.ERROR] * slips, tasks[Task.COMPLETION] * (meant + UNHEARD)
+    share = (tasks[Task.ERROR] + tasks[Task.COMPLETION]) / max(error + completion, 1e-30)
+    return [error * share, completion * share, tasks[Task.SUGGESTION]]
 
 
 def load(folder: Path) -> KeyboardPredictor:
