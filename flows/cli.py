@@ -273,7 +273,7 @@ def rollback(
 
 @app.command(epilog=example("equipoise history tool_calling --at 2026-11-01T00:00Z"))
 def history(
-    workload: Annotated[str | None, typer.Argument(help="The workload; not needed with --verify.")] = None,
+    workload: Annotated[str | None, typer.Argument(help="The workload, or project; not needed with --verify.")] = None,
     at: Annotated[
         str | None, typer.Option("--at", help="Only what had happened by then (UTC), and who served.")
     ] = None,
@@ -284,9 +284,9 @@ def history(
     debug: Debug = False,
 ) -> None:
     """Shows the ledger: who was champion when, and why."""
-    where = place_of(workload, state, project)
-    from flows.ledgers import events
+    from flows.ledgers import PROJECT, events
 
+    where = place_of(None if workload == PROJECT else workload, state, project)
     terminal.emit(events(where, workload, at, verify), json, present.history)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from components.errors import EquipoiseError, Exit, shorten
 from components.workload import NAMES
-from flows.doctor_checks import CHECKS, PROJECT, Case, Fault
+from flows.doctor_checks import CHECKS, Case, Fault
+from flows.ledgers import PROJECT
 from flows.state import Place, make_state, user
 
 Say = Callable[[str], object]

@@ -13,7 +13,6 @@ from components.errors import EquipoiseError, misconfigured
 from components.workload import NAMES
 from flows.state import Place, at_work
 
-PROJECT = "project"  # whose a repair is that belongs to no workload
 FIX = "Run `equipoise doctor --fix`"
 
 

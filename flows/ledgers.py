@@ -8,6 +8,8 @@ from components.errors import EquipoiseError, Exit
 from components.workload import NAMES
 from flows.state import Place
 
+PROJECT = "project"  # whose the events are that belong to no workload: repairs of what all share
+
 
 def events(place: Place, workload: str | None, at: str | None, verify: bool) -> dict[str, Any]:
     """The ledger of a workload, oldest event first; with `verify` the hash chain of all workloads.
