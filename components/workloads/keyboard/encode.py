@@ -25,6 +25,7 @@ END = "</w>"
 VOCABULARY = "vocabulary.json"
 FEWEST = 2  # times a unit occurs in the training texts to get a piece of its own
 SINGLE_SHARE = 0.6  # of the vocabulary at most for units that are no words
+CACHED = 100_000  # units whose pieces are kept
 LETTERS = 64  # different letters that words are spelled with at most
 
 
@@ -65,7 +66,8 @@ class Codec:
         found = self._cache.get(folded)
         if found is None:
             found = self._spelled(folded) if unit.kind is Kind.WORD else (self._single.get(folded, UNK),)
-            self._cache[folded] = found
+            if len(self._cache) < CACHED:
+                self._cache[folded] = found
         return found
 
     def _spelled(self, word: str) -> tuple[int, ...]:

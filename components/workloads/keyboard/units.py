@@ -39,6 +39,7 @@ PLACES = ("<#>", "<decimal>", "<time>", "<date>", "<name>", "<email>", "<url>", 
 """What stands for private data in published messages, folded. Each is one piece and none is ever suggested."""
 
 NUMERIC_PLACES = frozenset(PLACES[:4])
+REMEMBERED = 400  # characters of a text whose units are kept for the next time: what a stranger sends must not add up
 SHARED_MARKS = frozenset(".,?!'’，。？！、…")
 """Marks that both layouts of letters have: they need no switch."""
 
@@ -70,9 +71,13 @@ def clean_text(text: str) -> str:
     return unicodedata.normalize("NFC", _CONTROL.sub(" ", text)).strip()
 
 
-@functools.lru_cache(maxsize=4096)
 def units(text: str) -> tuple[Unit, ...]:
     """The units of a clean text in order; blanks belong to none."""
+    return _remembered(text) if len(text) <= REMEMBERED else tuple(_units(text))
+
+
+@functools.lru_cache(maxsize=4096)
+def _remembered(text: str) -> tuple[Unit, ...]:
     return tuple(_units(text))
 
 
