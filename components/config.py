@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from components.config_assertions import AssertionsConfig
+from components.config_keyboard import KeyboardConfig
 from components.config_parts import (
     Count,
     EvaluationConfig,
@@ -121,6 +122,7 @@ class Config(Section):
     tool_calling: ToolCallingConfig
     trading: TradingConfig
     assertions: AssertionsConfig
+    keyboard: KeyboardConfig
 
 
 MAX_BYTES = 1_000_000

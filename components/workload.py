@@ -93,7 +93,7 @@ class Predictor(Protocol):
         ...
 
 
-NAMES = ("tool_calling", "trading", "assertions")  # folders below components/workloads
+NAMES = ("tool_calling", "trading", "assertions", "keyboard")  # folders below components/workloads
 
 
 def known(name: str) -> str:

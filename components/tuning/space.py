@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,14 +45,17 @@ def knobs(name: str, section: Any) -> tuple[Knob, ...]:
 
 
 def tunable(loss: Any) -> dict[str, float]:
-    """Every number of the loss section as `term.key`: weights first of all, also gamma, alpha, tau."""
-    return {
-        f"{term}.{key}": float(value)
-        for term, values in loss.model_dump(mode="json").items()
-        if isinstance(values, dict)
-        for key, value in values.items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
-    }
+    """Every number of the loss section as `term.key`, or `composite.term.key`: weights first of all, also gamma,
+    alpha, tau."""
+    return dict(_numbers(loss.model_dump(mode="json"), ""))
+
+
+def _numbers(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, float]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{above}{name}.")
+        elif above and isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield f"{above}{name}", float(value)
 
 
 def defaults(space: tuple[Knob, ...]) -> dict[str, float]:
@@ -75,8 +78,11 @@ def with_weights(section: Any, weights: Mapping[str, float]) -> Any:
     """The section as a candidate trains it: its weights, and as many epochs as section.tuning gives a candidate."""
     values = section.model_dump(mode="json")
     for key, value in weights.items():
-        term, _, name = key.partition(".")
-        values["loss"][term][name] = value
+        *above, name = key.split(".")
+        here = values["loss"]
+        for part in above:
+            here = here[part]
+        here[name] = value
     values["training"]["epochs"] = section.tuning.epochs
     return type(section).model_validate(values)
 

@@ -19,17 +19,17 @@ from components.data.manifest import verify_once
 from components.data.splits import check_split
 
 PAD = 0
-EVENT_ARRAYS = (
-    "event_row",
-    "event_position",
-    "event_word",
-    "event_screen",
-    "typed",
-    "layout",
-    "task",
-    "next_layout",
-    "target_lang",
-)
+EVENT_ARRAYS = {  # name -> dimensions
+    "event_row": 1,
+    "event_position": 1,
+    "event_word": 2,
+    "event_screen": 1,
+    "typed": 2,
+    "layout": 1,
+    "task": 1,
+    "next_layout": 1,
+    "target_lang": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,9 @@ def open_split(prepared: Path, split: str) -> Split:
 @lru_cache(maxsize=6)
 def _open(prepared: str, split: str, _changed: int) -> Split:
     folder = Path(prepared) / split
-    tokens, offsets, screens, boxes = (
-        open_array(folder / f"{name}.npy") for name in ("tokens", "row_offsets", "screens", "screen_boxes")
-    )
-    events = {name: open_array(folder / f"{name}.npy") for name in EVENT_ARRAYS}
+    tokens, offsets = (open_array(folder / f"{name}.npy") for name in ("tokens", "row_offsets"))
+    screens, boxes = (open_array(folder / f"{name}.npy", 3) for name in ("screens", "screen_boxes"))
+    events = {name: open_array(folder / f"{name}.npy", dimensions) for name, dimensions in EVENT_ARRAYS.items()}
     first = np.searchsorted(events["event_row"], np.arange(len(offsets)))
     return Split(tokens, offsets, events, first.astype(np.int64), screens, boxes)
 

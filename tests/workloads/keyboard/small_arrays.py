@@ -17,6 +17,7 @@ SETTINGS = {
     "features": 8,
     "expert_width": 8,
     "experts_used": 5,
+    "correct_above": 0.5,
     "image": True,
     "dropout": 0.0,
     "word_dropout": 0.0,
