@@ -83,11 +83,7 @@ def self_test(
     sizes = _sizes(of, config, measured[0], size)
     error = refusal(config, measured, sizes, size, place)
     return {
-        "policy": config.policy,
-        "alpha": config.alpha,
-        "resamples": config.resamples,
-        "seed": config.seed,
-        "cluster": config.cluster,
+        **config.model_dump(mode="json", include={"policy", "alpha", "resamples", "seed", "cluster"}),
         "samples": candidate.height,
         "clusters": of.clusters,
         "replayed_clusters": size,
@@ -96,14 +92,8 @@ def self_test(
         "heads": [_head(of, config, h, each) for h, each in enumerate(sizes)],
         "scenarios": [_scenario(config, each) for each in measured],
         "impossible": impossible,
-        "error": error and {
-            "code": error.code,
-            "message": str(error),
-            "exit_code": int(error.exit_code),
-            "place": error.place,
-            "hint": error.hint,
-        },
-    }  # fmt: skip
+        "error": None if error is None else _refused(error),
+    }
 
 
 def refusal(
@@ -192,6 +182,16 @@ def _sizes(of: World, config: GateConfig, equal: Measured, size: int) -> list[Si
         sizing(equal.differences[:, h], head.margin, size, float(labelled[h]), first_level(config))
         for h, head in enumerate(config.heads)
     ]
+
+
+def _refused(error: EquipoiseError) -> dict[str, Any]:
+    return {
+        "code": error.code,
+        "message": str(error),
+        "exit_code": int(error.exit_code),
+        "place": error.place,
+        "hint": error.hint,
+    }
 
 
 def _head(of: World, config: GateConfig, h: int, each: Sizing) -> dict[str, Any]:
