@@ -17,6 +17,7 @@ from torch import Tensor
 from components.losses.composite import Composite
 from components.losses.contract import Batch, Outputs
 from components.workloads.assertions.loss import TERMS as ASSERTION_TERMS
+from components.workloads.keyboard.loss import TERMS as KEYBOARD_TERMS
 from components.workloads.tool_calling.loss import TERMS
 from components.workloads.trading.loss import TERMS as TRADING_TERMS
 
@@ -290,6 +291,72 @@ def _assertions(name: str, penalty: float, alpha: float | None, temperature: flo
     )
 
 
+KEYS, EVENTS, SEEN = 9, 3, 4  # pieces of a keyboard, events of a message, width of the features that are compared
+FLAT = {name: term for terms in KEYBOARD_TERMS.values() for name, term in terms.items()}
+
+
+def _typing(numbers: Sequence[int]) -> Batch:
+    rows = [torch.Generator().manual_seed(3000 + number) for number in numbers]
+
+    def labels(low: int, high: int, *shape: int) -> Tensor:
+        return torch.cat([torch.randint(low, high, (EVENTS, *shape), generator=make) for make in rows])
+
+    batch = {
+        "x": torch.cat([torch.randn(EVENTS, WIDTH, generator=make, dtype=torch.float64) for make in rows]),
+        "target": labels(0, KEYS, 1),
+        "task": labels(0, 3),
+        "next_layout": labels(0, 5),
+        "target_language": labels(-1, 2),
+        "screen": labels(-1, 4),
+        "sample_id": torch.cat([100 * n + torch.arange(EVENTS) for n in numbers]),
+    }
+    batch["screen"][::EVENTS] = batch["target_language"][::EVENTS] = 0  # every message has one of each
+    return batch
+
+
+def _keyboard_parameters() -> list[Tensor]:
+    make = torch.Generator().manual_seed(95)
+    shapes = [(WIDTH, KEYS), (WIDTH, 3), (WIDTH, 5), (WIDTH, 5), (WIDTH, SEEN), (WIDTH, SEEN), (WIDTH, 4 * SEEN)]
+    return [torch.randn(shape, generator=make, dtype=torch.float64).requires_grad_() for shape in shapes]
+
+
+def _keyboard_rollout(weights: list[Tensor], batch: Batch, steps: int) -> list[Outputs]:
+    pieces, task, layout, gate, text, screen, regions = weights
+    x = torch.tanh(batch["x"] * steps)
+    last = {
+        "written": x[(batch["target"] >= 0).nonzero()[:, 0]],
+        "table": pieces.T,
+        "task_logits": x @ task,
+        "layout_logits": x @ layout,
+        "gate_logits": x @ gate,
+        "text_feature": x @ text,
+        "screen_feature": x.sin() @ screen,
+        "region_features": (x.sin() @ regions).view(-1, 4, SEEN),
+    }
+    return [{"draft": x} for _ in range(steps - 1)] + [last]
+
+
+def _keyboard(name: str, tau: float, symmetric: bool) -> Case:
+    numbers: dict[str, dict[str, Any]] = {
+        "align": {"tau": tau, "symmetric": symmetric, "within_micro_batch": False},
+        "contrastive": {"tau": tau, "symmetric": symmetric, "within_micro_batch": False},
+        "load": {"within_micro_batch": False},
+    }
+    return Case(
+        name,
+        FLAT,
+        SimpleNamespace(**{n: SimpleNamespace(weight=0.5, schedule=ALWAYS, **numbers.get(n, {})) for n in FLAT}),
+        _typing,
+        _keyboard_parameters,
+        _keyboard_rollout,
+        lambda batch: (
+            batch
+            | {n: torch.full_like(batch[n], -1) for n in ("target", "task", "next_layout", "target_language", "screen")}
+        ),
+        frozenset(FLAT) - {"load"},
+    )
+
+
 CASES = (
     _tool_calling("tool_calling"),
     _tool_calling("tool_calling, options", alpha="auto", gamma=0.5, target="decision_and_tool"),
@@ -297,6 +364,9 @@ CASES = (
     _trading("trading, options", class_weights="auto", w_min=0.3, pnl_scale=0.02),
     _assertions("assertions", 0.0, 0.25, 2.0),
     _assertions("assertions, options", 0.5, None, 1.0),
+    _keyboard("keyboard", 0.07, False),
+    _keyboard("keyboard, options", 0.5, True),
 )
 EACH_TERM = [(case, name) for case in CASES for name in case.terms]
 IDS = [f"{case.name}: {name}" for case, name in EACH_TERM]
+BY_ITSELF = [(case, name) for case, name in EACH_TERM if not case.terms[name].compares_samples]  # sample by sample

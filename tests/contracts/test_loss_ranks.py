@@ -26,10 +26,15 @@ def work(rank: int, folder: str) -> None:
     gradients = {}
     for number, case in enumerate(CASES):
         for name in case.terms:
-            gradients[f"{number}/{name}"] = joined_gradient(case, name, RANKS[rank])
+            gradients[f"{number}/{name}"] = joined_gradient(case, name, parts_of(case.terms[name], rank))
     if rank == 0:
         Path(folder, "gradients.json").write_text(json.dumps(gradients))
     dist.destroy_process_group()
+
+
+def parts_of(term, rank: int) -> list[list[int]]:
+    """The micro-batches of a rank; terms that compare samples get all of its rows at once."""
+    return [[row for part in RANKS[rank] for row in part]] if term.compares_samples else RANKS[rank]
 
 
 def joined_gradient(case, name: str, parts: list[list[int]]) -> list:
