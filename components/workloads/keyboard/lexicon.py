@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from components.workloads.keyboard.answers import MOST, Ranked
 from components.workloads.keyboard.encode import END, Codec
 from components.workloads.keyboard.events import Layout
-from components.workloads.keyboard.readings import READINGS
+from components.workloads.keyboard.readings import CONFUSIONS, READINGS
 from components.workloads.keyboard.speller import Speller, fit_speller
 from components.workloads.keyboard.units import Kind, units
 
@@ -49,8 +49,12 @@ class Lexicon:
         return places[self.spoken[places]]
 
     def near(self, typed: str) -> tuple[Numbers, Numbers]:
-        """Places of the words at most two edits away, and their edits."""
-        found = self.speller.near(typed)
+        """Places of the words at most two edits away, of a Chinese character those it is mistaken for; their edits."""
+        if typed in CONFUSIONS:
+            ranges = (beginning(self.words, other) for other in CONFUSIONS[typed])
+            found = [(low, 1) for low, high in ranges if low < high]
+        else:
+            found = self.speller.near(typed)
         return np.array([place for place, _ in found], np.int64), np.array([edits for _, edits in found], np.int64)
 
 

@@ -163,7 +163,7 @@ def routing(frame: pl.DataFrame) -> dict[str, float]:
     return {
         "least": float(mean.min()),
         "most": float(mean.max()),
-        "entropy": _entropy(mean[None])[0],
+        "entropy": float(_entropy(mean[None])[0]),
         "entropy_each": float(np.mean(_entropy(weights))),
     }
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 EDITS = 2
+SHORTEST = 2  # letters: a single one is near everything
 LONGEST = 24  # letters of a word that is corrected, or corrected to
 
 
@@ -35,7 +36,7 @@ class Speller:
 
     def near(self, typed: str) -> list[tuple[int, int]]:
         """(number of a word, its edits from `typed`) for all known words within EDITS, `typed` itself left out."""
-        if not 0 < len(typed) <= LONGEST:
+        if not SHORTEST <= len(typed) <= LONGEST:
             return []
         asked = np.array([crc32(text.encode()) for text in leftovers(typed)], np.uint32)
         low, high = (np.searchsorted(self.sums, asked, side=side) for side in ("left", "right"))
@@ -55,7 +56,7 @@ def fit_speller(words: Sequence[str], counts: NDArray[np.integer], minimum: int)
     sums, owners = [], []
     for number in np.flatnonzero(np.asarray(counts) >= minimum).tolist():
         word = words[number]
-        if 1 < len(word) <= LONGEST and word[0].isalpha():
+        if SHORTEST <= len(word) <= LONGEST and word[0].isalpha():
             left = leftovers(word)
             sums += [crc32(text.encode()) for text in left]
             owners += [number] * len(left)

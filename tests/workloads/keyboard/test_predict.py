@@ -116,10 +116,10 @@ def test_a_saved_model_answers_the_same(
 
 def test_chinese_characters_begin_as_they_are_read(model: KeyboardPredictor) -> None:
     lexicon = lexicon_of(model.codec)
-    read = [lexicon.words[place] for place in lexicon.begun("h", Layout.ZH).tolist()]
+    read = [lexicon.words[int(place)] for place in lexicon.begun("h", Layout.ZH)]
     assert "好" in read
     assert not any(word.isascii() for word in read)
-    assert all(lexicon.words[place].startswith("h") for place in lexicon.begun("h", Layout.EN).tolist())
+    assert all(lexicon.words[int(place)].startswith("h") for place in lexicon.begun("h", Layout.EN))
     assert lexicon.spoken[lexicon.begun("", Layout.ZH)].all()
     assert len(lexicon.begun("", Layout.ZH)) == lexicon.spoken.sum()
 

@@ -99,7 +99,7 @@ def test_a_screen_in_base64_or_by_its_path(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "screen.png").write_bytes(write_screen(SCREEN))
     for given_as in (PICTURE, f"data:image/png;base64,{PICTURE}", "screen.png", str(tmp_path / "screen.png")):
         found = read_request({"screen": given_as}, "request")
-        assert np.array_equal(found.screen, SCREEN)
+        assert found.screen is not None and np.array_equal(found.screen, SCREEN)
         assert found.boxes is None
     (tmp_path / "link.png").symlink_to("/etc/passwd")
     with pytest.raises(EquipoiseError, match="below the working directory"):
@@ -116,8 +116,8 @@ def test_an_event_and_its_request() -> None:
     again = read_request(asked, "request")
     assert (again.before, again.typed, again.history) == ("see", "yo", ("你好",))
     assert (again.language, again.layout) == ("zh", Layout.EN)
-    assert np.array_equal(again.screen, SCREEN)
-    assert np.array_equal(again.boxes, event.boxes)
+    assert again.screen is not None and np.array_equal(again.screen, SCREEN)
+    assert again.boxes is not None and np.array_equal(again.boxes, default_boxes())
     assert set(request_of(replace(event, screen=None, boxes=None))) == set(FIELDS) - {"screen", "boxes"}
 
 

@@ -49,8 +49,8 @@ def test_rare_words_and_marks_are_not_corrected_to() -> None:
     assert speller.near("12346") == []
 
 
-@pytest.mark.parametrize("typed", ["", "a" * 25])
-def test_nothing_and_endless_words_have_no_neighbours(typed: str) -> None:
+@pytest.mark.parametrize("typed", ["", "a", "a" * 25])
+def test_nothing_one_letter_and_endless_words_have_no_neighbours(typed: str) -> None:
     assert fit_speller(["ab"], np.array([3]), 1).near(typed) == []
 
 
