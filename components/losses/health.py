@@ -177,7 +177,7 @@ def above(term: str, limit: float, causes: tuple[str, ...], remedies: tuple[str,
     def rule(lines: Sequence[Line]) -> list[Alarm]:
         for line in lines:
             for raw in _raws([line], term):
-                if raw > limit and line["epoch"] > after:
+                if raw > limit and (not after or line["epoch"] > after):
                     message = f"{term} is {raw:.4g}, above {limit:g}"
                     return [Alarm("above", term, line["step"], raw, message, causes, remedies)]
         return []

@@ -172,6 +172,31 @@ def test_what_cannot_be_a_loss_is_refused(terms, settings, rule):
     assert refusal.value.exit_code == Exit.CONFIGURATION
 
 
+def test_totals_of_nested_composites_by_hand():
+    terms = {"encoder": {"a": reads("x"), "b": reads("y")}, "decoder": {"c": reads("z")}}
+    settings = {
+        "encoder": section(0.3, a=section(1.0), b=section(0.2)),
+        "decoder": section(2.0, ((0.0, 1.0), (1.0, 0.0)), c=section(0.5)),
+    }
+    composite, labels = Composite(terms, settings), batch(True)
+    outputs = {"x": values(4.0), "y": values(5.0), "z": values(6.0)}
+    loss, report = composite(outputs, labels, composite.counts([labels], 1), 0.5)
+    totals = composite.totals(report.rows(), 0.5)
+    assert totals["encoder"] == pytest.approx({"raw": 4 + 0.2 * 5, "weight": 0.3, "share": 1.5})
+    assert totals["decoder"] == pytest.approx({"raw": 0.5 * 6, "weight": 1.0, "share": 3.0})
+    assert totals["total"]["raw"] == pytest.approx(float(loss.detach())) == 4.5
+    flat = Composite({"a": reads("x")}, {"a": section()})
+    assert flat.totals({"a": {"raw": 1.0, "share": 1.0}}, 0.5) == {}
+
+
+def test_as_many_micro_batches_as_ranks_see_each_other():
+    terms, labels = {"a": reads("x", compares_samples=True)}, batch(True)
+    composite = Composite(terms, {"a": section()})
+    assert int(composite.counts([labels, labels], 1, ranks=2)["a"]) == 2
+    with pytest.raises(EquipoiseError, match="4 micro-batches on 2 ranks"):
+        composite.counts([labels] * 4, 1, ranks=2)
+
+
 def test_terms_that_compare_samples_refuse_micro_batches_unless_asked():
     terms, labels = {"a": reads("x", compares_samples=True)}, batch(True)
     composite = Composite(terms, {"a": section()})

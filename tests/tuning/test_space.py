@@ -20,6 +20,17 @@ def test_the_products_own_space_is_around_its_defaults():
     assert not any("schedule" in key or "target" in key for key in tunable(real.loss))
 
 
+def test_numbers_of_nested_composites_have_longer_names():
+    real = load_config(ROOT / "params.yaml").keyboard
+    found = knobs("keyboard", real)
+    assert defaults(found)["encoder.align.tau"] == 0.07
+    changed = with_weights(real, {"encoder.align.tau": 0.1, "encoder.weight": 0.5, "decoder.load.weight": 0.02})
+    assert changed.loss.encoder.align.tau == 0.1
+    assert changed.loss.encoder.weight == 0.5
+    assert changed.loss.decoder.load.weight == 0.02
+    assert changed.loss.encoder.contrastive == real.loss.encoder.contrastive
+
+
 @pytest.mark.parametrize(
     ("space", "code", "says"),
     [
