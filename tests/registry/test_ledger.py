@@ -306,6 +306,17 @@ def test_looks_count_judgements_of_one_evaluation_set(ledger: Ledger) -> None:
     assert {e.generation for e in ledger.history(W)[4:]} == {1}
 
 
+def test_a_repair_may_concern_no_version_and_a_judgement_never(ledger: Ledger) -> None:
+    register(ledger, 1)
+    done = ledger.record("project", "repair", None, key="sweep", actor="doctor", reason="", details={"repairs": []})
+    assert (done.version, done.generation) == (None, 0) and ledger.history("project") == [done]
+    with pytest.raises(EquipoiseError, match="E_LEDGER_VERSION"):
+        ledger.record(W, "hold", None, key="h", actor="a", reason="")
+    with pytest.raises(EquipoiseError, match="E_LEDGER_VERSION"):
+        ledger.record(W, "repair", 7, key="r", actor="a", reason="")
+    assert ledger.verify().events == 2
+
+
 CHANGES = {
     "sequence": 99,
     "workload": "other",
