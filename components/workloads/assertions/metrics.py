@@ -14,8 +14,8 @@ import polars as pl
 
 from components.config_parts import EvaluationConfig
 from components.errors import bad_data
-from components.evaluation import metrics as measures
-from components.evaluation.statistics import Interval, ratios
+from components.evaluation import shares as judged
+from components.evaluation.statistics import Interval
 from components.losses.similarity import pans
 from components.workloads.assertions.answers import Prediction
 from components.workloads.assertions.compare import same, token_similarity
@@ -88,31 +88,14 @@ def metrics(frame: pl.DataFrame, settings: EvaluationConfig, split: str = "test"
 
     Intervals come from a bootstrap over files of tests, all metrics on the same draws.
     """
-    if frame.is_empty():
-        return {}
-    clusters = frame["conversation"].rank("dense").to_numpy()
-    found = {}
-    for head in HEADS:
-        parts = frame.select(f"{head}/hit", f"{head}/of").to_numpy()
-        if parts[:, 1].any():
-            found[f"{split}/{head}"] = measures.interval_of(parts, clusters, ratios, settings)
-    return found
+    return judged.intervals(frame, HEADS, settings, split)
 
 
 def differences(
     frame: pl.DataFrame, other: pl.DataFrame, settings: EvaluationConfig, split: str = "test"
 ) -> dict[str, Interval]:
     """`split/head/metric` -> (value, low, high) of frame minus other on the same assertions, drawn together."""
-    if frame["id"].to_list() != other["id"].to_list():
-        raise ValueError("differences need the same samples in the same order")
-    clusters = frame["conversation"].rank("dense").to_numpy()
-    found = {}
-    for head in HEADS:
-        left, right = (each.select(f"{head}/hit", f"{head}/of").to_numpy() for each in (frame, other))
-        if left[:, 1].any() and right[:, 1].any():
-            both = np.concatenate([left, right], axis=1)
-            found[f"{split}/{head}"] = measures.interval_of(both, clusters, measures.minus(ratios, 2), settings)
-    return found
+    return judged.differences(frame, other, HEADS, settings, split)
 
 
 def values(frame: pl.DataFrame) -> dict[str, float]:
