@@ -120,7 +120,8 @@ def _corrections(found: Findings, settings: KeyboardEvaluation) -> list[str]:
         "| --- | --- | --- | --- |",
     ]
     for name, of in found.corrections.items():
-        cells = [_plain(of.get(key)) for key in ("threshold", "accuracy", "false_corrections")]
+        least = f"{of['threshold']:.3g}" if "threshold" in of else "-"
+        cells = [least, *(_plain(of.get(key)) for key in ("accuracy", "false_corrections"))]
         lines.append(f"| {NAMES.get(name, name)} | {' | '.join(cells)} |")
     return [*lines, ""]
 
