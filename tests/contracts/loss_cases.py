@@ -323,6 +323,7 @@ def _keyboard_parameters() -> list[Tensor]:
 def _keyboard_rollout(weights: list[Tensor], batch: Batch, steps: int) -> list[Outputs]:
     pieces, task, layout, gate, text, screen, regions = weights
     x = torch.tanh(batch["x"] * steps)
+    drafts: list[Outputs] = [{"draft": x} for _ in range(steps - 1)]
     last = {
         "written": x[(batch["target"] >= 0).nonzero()[:, 0]],
         "table": pieces.T,
@@ -333,7 +334,12 @@ def _keyboard_rollout(weights: list[Tensor], batch: Batch, steps: int) -> list[O
         "screen_feature": x.sin() @ screen,
         "region_features": (x.sin() @ regions).view(-1, 4, SEEN),
     }
-    return [{"draft": x} for _ in range(steps - 1)] + [last]
+    return [*drafts, last]
+
+
+def _untyped(batch: Batch) -> Batch:
+    names = ("target", "task", "next_layout", "target_language", "screen")
+    return {**batch, **{name: torch.full_like(batch[name], -1) for name in names}}
 
 
 def _keyboard(name: str, tau: float, symmetric: bool) -> Case:
@@ -349,10 +355,7 @@ def _keyboard(name: str, tau: float, symmetric: bool) -> Case:
         _typing,
         _keyboard_parameters,
         _keyboard_rollout,
-        lambda batch: (
-            batch
-            | {n: torch.full_like(batch[n], -1) for n in ("target", "task", "next_layout", "target_language", "screen")}
-        ),
+        _untyped,
         frozenset(FLAT) - {"load"},
     )
 
