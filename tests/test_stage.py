@@ -30,8 +30,8 @@ def test_wrong_workload_is_a_usage_error(project: Path, capsys: pytest.CaptureFi
     assert stage.main(["prepare", "tool_caling"]) == 2
     captured = capsys.readouterr()
     assert captured.err == (
-        "E_WORKLOAD command line: the workload must be one of tool_calling, trading, assertions, keyboard, got tool_caling. "
-        "Name one of them.\n"
+        "E_WORKLOAD command line: the workload must be one of tool_calling, trading, assertions, keyboard, "
+        "got tool_caling. Name one of them.\n"
     )
     assert captured.out == ""
 
