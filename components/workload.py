@@ -32,7 +32,7 @@ class Workload:
         rollout: (model, batch, section) -> iterator of one Outputs per supervision step that gives a loss; the last
             one alone carries the outputs of terms with every_step=False.
         supervision_steps: section -> how many Outputs the rollout yields.
-        terms: name -> Term, in the order of the loss section.
+        terms: name -> Term, or name -> the terms of a nested composite, in the order of the loss section.
         validate: (model, section, prepared, device) -> metrics that do not depend on loss weights; `objective` is the
             one that early stopping maximises.
         evaluate: (section, prepared, checkpoint folder, out folder) -> metrics; predictions.parquet, metrics.json, and
@@ -65,7 +65,7 @@ class Workload:
     build: Callable[[Any, Path], nn.Module]
     rollout: Callable[[nn.Module, Batch, Any], Iterator[Outputs]]
     supervision_steps: Callable[[Any], int]
-    terms: Mapping[str, Term]
+    terms: Mapping[str, Term | Mapping[str, Term]]
     validate: Callable[[nn.Module, Any, Path, Any], Mapping[str, float]]
     evaluate: Callable[[Any, Path, Path, Path], Mapping[str, Any]]
     load: Callable[[Path], Predictor]
