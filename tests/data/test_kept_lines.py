@@ -53,6 +53,7 @@ def test_nothing_is_there_before_prepare(tmp_path):
         (gzip.compress(b'{"n": 1}\n')[:-6], 1),
         (b"plain text", 0),
     ],
+    ids=["another field", "half a value", "no object", "an early end", "no gzip"],
 )
 def test_damage_is_named_with_its_line(tmp_path, content, line):
     (tmp_path / "a.gz").write_bytes(content)
