@@ -15,7 +15,8 @@ import polars as pl
 from components.config_parts import EvaluationConfig
 from components.errors import bad_data
 from components.evaluation import metrics as measures
-from components.evaluation.statistics import Interval, macro_f1, ratios
+from components.evaluation import shares as judged
+from components.evaluation.statistics import Interval, macro_f1
 from components.workloads.keyboard.answers import Prediction, rank
 from components.workloads.keyboard.events import Event, Labels, Layout, Task
 from components.workloads.keyboard.units import Kind, fold, fold_text, language_of, units
@@ -87,14 +88,7 @@ def metrics(frame: pl.DataFrame, settings: EvaluationConfig, split: str = "test"
 
     Intervals come from a bootstrap over users, all metrics on the same draws.
     """
-    if frame.is_empty():
-        return {}
-    clusters = frame["conversation"].rank("dense").to_numpy()
-    found = {}
-    for head in HEADS:
-        parts = frame.select(f"{head}/hit", f"{head}/of").to_numpy()
-        if parts[:, 1].any():
-            found[f"{split}/{head}"] = measures.interval_of(parts, clusters, ratios, settings)
+    found = judged.intervals(frame, HEADS, settings, split)
     with_emoji = frame.filter(pl.col("emoji_label").is_not_null())
     if with_emoji.height:
         parts, own = _emoji_parts(with_emoji), with_emoji["conversation"].rank("dense").to_numpy()
@@ -106,16 +100,7 @@ def differences(
     frame: pl.DataFrame, other: pl.DataFrame, settings: EvaluationConfig, split: str = "test"
 ) -> dict[str, Interval]:
     """`split/head/metric` -> (value, low, high) of frame minus other on the same events, drawn together."""
-    if frame["id"].to_list() != other["id"].to_list():
-        raise ValueError("differences need the same events in the same order")
-    clusters = frame["conversation"].rank("dense").to_numpy()
-    found = {}
-    for head in HEADS:
-        left, right = (each.select(f"{head}/hit", f"{head}/of").to_numpy() for each in (frame, other))
-        if left[:, 1].any() and right[:, 1].any():
-            both = np.concatenate([left, right], axis=1)
-            found[f"{split}/{head}"] = measures.interval_of(both, clusters, measures.minus(ratios, 2), settings)
-    return found
+    return judged.differences(frame, other, HEADS, settings, split)
 
 
 def shares(frame: pl.DataFrame) -> dict[str, float]:

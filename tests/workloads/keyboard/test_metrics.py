@@ -140,7 +140,7 @@ def test_metrics_and_differences_of_the_same_are_nothing() -> None:
     assert {key.removeprefix("test/") for key in found} <= set(HEADS)
     assert all(each.value == each.low == each.high == 0 for each in differences(frame, frame, SETTINGS).values())
     assert metrics(frame.clear(), SETTINGS) == {}
-    with pytest.raises(ValueError, match="same events"):
+    with pytest.raises(ValueError, match="same samples"):
         differences(frame, frame[::-1], SETTINGS)
 
 
