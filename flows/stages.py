@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +18,13 @@ from typing import Any
 from components.errors import EquipoiseError, Exit, busy
 from components.files import write_text
 from components.registry.curves import read_alarms
+from flows import children
+from flows.children import Say
 from flows.state import Place
 
 STAGES = ("prepare", "teacher", "train", "evaluate")
 EMBEDDED = "data/raw"
-GRACE_SECONDS = 30  # a stopped training saves its state first
-ERROR_LINE = re.compile(r"^E_([A-Z][A-Z0-9_]*) (.*?): (.*?), got (.*)\. ([^.].*?)\.?$")
 EXITED = re.compile(r"exited with (-?\d+)")
-
-Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -138,35 +134,7 @@ def _reproduce(place: Place, target: str, say: Say) -> tuple[list[str], int]:
     """DVC's last lines and its exit status; its whole process group is gone when this returns or raises."""
     command = [sys.executable, "-m", "flows.dvc_child", "repro", "--single-item", target]
     environment = {**os.environ, **_environment(place), "EQUIPOISE_PARENT": str(os.getpid())}
-    child = subprocess.Popen(
-        command, cwd=place.project, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, start_new_session=True, text=True, encoding="utf-8", errors="replace",
-    )  # fmt: skip
-    lines: list[str] = []
-    assert child.stdout is not None
-    try:
-        for line in child.stdout:
-            lines = [*lines[-200:], line.rstrip("\n")]
-            say(lines[-1])
-        return lines, child.wait()
-    except BaseException:
-        _stop(child)
-        raise
-    finally:
-        child.stdout.close()
-
-
-def _stop(child: subprocess.Popen[str]) -> None:
-    """Asks the group to stop, waits for the training to save its state, then ends what is left of it."""
-    for number, seconds in ((signal.SIGINT, GRACE_SECONDS), (signal.SIGKILL, 5)):
-        try:
-            os.killpg(child.pid, number)
-            child.wait(seconds)
-        except ProcessLookupError:
-            break
-        except subprocess.TimeoutExpired:
-            continue
-    child.poll()
+    return children.run(command, place.project, environment, say)
 
 
 def _failure(place: Place, workload: str, stage: str, lines: list[str]) -> EquipoiseError:
@@ -174,18 +142,8 @@ def _failure(place: Place, workload: str, stage: str, lines: list[str]) -> Equip
     text = "\n".join(lines)
     statuses = EXITED.findall(text)
     status = int(statuses[-1]) if statuses else None
-    for line in reversed(lines):
-        if match := ERROR_LINE.match(line.strip()):
-            code, where, rule, got, hint = match.groups()
-            known = status in {int(member) for member in Exit}
-            return EquipoiseError(
-                code,
-                where,
-                rule,
-                got=got,
-                hint=hint,
-                exit_code=Exit(status) if known and status else Exit.CONFIGURATION,
-            )
+    if error := children.reported(lines, status):
+        return error
     if status is not None and (status < 0 or status > 128):
         number = -status if status < 0 else status - 128
         return StageKilled(
