@@ -7,10 +7,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from scipy.stats import rankdata
-
 from components.files import write_atomically
+from components.tuning.agreement import spearman
 from components.tuning.trial import Candidate
 
 if TYPE_CHECKING:
@@ -44,16 +42,11 @@ def importances(campaign: Campaign) -> dict[str, dict[str, float | None]]:
     done = campaign.complete
     found: dict[str, dict[str, float | None]] = {}
     for knob in campaign.space:
-        values = np.array([each.weights[knob.key] for each in done])
-        scores = {name: np.array([each.objectives[name] for each in done]) for name in campaign.objectives}
-        found[knob.key] = {name: _rank_correlation(values, column) for name, column in scores.items()}
+        values = [each.weights[knob.key] for each in done]
+        scores = {name: [each.objectives[name] for each in done] for name in campaign.objectives}
+        enough = len(done) >= FEWEST
+        found[knob.key] = {name: spearman(values, column) if enough else None for name, column in scores.items()}
     return found
-
-
-def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
-    if len(a) < FEWEST or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return None
-    return round(float(np.corrcoef(rankdata(a), rankdata(b))[0, 1]), 4)
 
 
 def draw(campaign: Campaign, chosen: Candidate, path: Path) -> None:
