@@ -9,6 +9,19 @@ from pydantic import Field, model_validator
 from components.config_parts import LossConfig, Positive, Section, Share, TermConfig
 
 
+class KeyboardMixture(Section):
+    """What speaks beside the network; each number best chosen on validation, as evaluation reports it. `use`: whether
+    anything does. `counts`: share of the n-gram in the next word. `own`: how many of the user's own words, of those
+    behind the same word, and of those behind the same two, weigh as much as all the rest. `layout`: share of the
+    suggested words' own layouts in the next layout.
+    """
+
+    use: bool
+    counts: Share
+    own: tuple[Positive, Positive, Positive]
+    layout: Share
+
+
 class KeyboardModel(Section):
     """Sizes.
 
@@ -17,7 +30,7 @@ class KeyboardModel(Section):
     the vectors that are compared. `experts_used`: those with a weight for one event; all five: soft routing.
     `image`: false builds no reader of screens. `screen_dropout`: of the screens while training, which are then missing.
     `word_dropout`: of the pieces that the text encoder reads while training. `correct_above`: probability of an error
-    from which on a keyboard corrects.
+    from which on a keyboard corrects. `mixture`: the counts beside the network.
     """
 
     width: Annotated[int, Field(ge=8, le=1024)]
@@ -32,6 +45,7 @@ class KeyboardModel(Section):
     dropout: Share
     word_dropout: Share
     screen_dropout: Share
+    mixture: KeyboardMixture
 
 
 class ComparingTerm(TermConfig):

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from components.errors import EquipoiseError, Exit
+from components.workloads.keyboard.counts import load_counts
 from components.workloads.keyboard.encode import load_codec
 from components.workloads.keyboard.events import HEIGHT, WIDTH, Layout
 from components.workloads.keyboard.images import write_screen
@@ -77,9 +78,11 @@ def test_bad_requests(row, words):
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory) -> KeyboardPredictor:
     """An untrained model: what it answers is chance, that it answers is not."""
-    codec = load_codec(prepared_small(tmp_path_factory.mktemp("requests")))
+    prepared = prepared_small(tmp_path_factory.mktemp("requests"))
+    codec, counts = load_codec(prepared), load_counts(prepared)
     torch.manual_seed(0)
-    return KeyboardPredictor(Keyboard(sizes(), codec.size).eval(), codec, lexicon_of(codec), Limits(2, 16), 512)
+    model = Keyboard(sizes(), codec.size).eval()
+    return KeyboardPredictor(model, codec, lexicon_of(codec, counts), counts, Limits(2, 16), 512, sizes().mixture)
 
 
 ODD: list[tuple[str, dict[str, Any]]] = [

@@ -26,25 +26,24 @@ from components.errors import bad_data
 from components.files import sha256_file, write_json
 from components.workloads.keyboard import emoji_svm, ngram
 from components.workloads.keyboard.answers import Prediction
+from components.workloads.keyboard.counts import count_words
 from components.workloads.keyboard.data import samples
 from components.workloads.keyboard.emoji_svm import EmojiSvm, fit_emoji, load_emoji
 from components.workloads.keyboard.events import LANGUAGES, Event, Layout, Task
-from components.workloads.keyboard.lexicon import SPOKEN, beginning, best, characters_by_reading
+from components.workloads.keyboard.lexicon import beginning, best, characters_by_reading, layout_of, typed_on
 from components.workloads.keyboard.messages import read_messages
-from components.workloads.keyboard.ngram import Ngram, fit_ngram, load_ngram
+from components.workloads.keyboard.ngram import Ngram, load_ngram
 from components.workloads.keyboard.speller import Speller, fit_speller
 from components.workloads.keyboard.splits import messages_file
-from components.workloads.keyboard.units import PLACES, Kind, fold, fold_text, needed_layouts, units
+from components.workloads.keyboard.units import Kind, fold, fold_text, folded, units
 
 FORMAT = 1
-ORDER = 4
 PENALTY = 8.0  # of an edit, in nats
 UNHEARD = 1e-7  # probability of a word that the n-gram has never seen
 FORGIVEN = 0.01  # false corrections of right words that the threshold may make
 CALIBRATED = 4000  # events of the validation split that the threshold is chosen on, at most
 EMOJI_ROWS = 60_000
 CONFUSIONS = "confusions.json"
-LETTERS = len(Layout)  # stands for the layout of letters that is shown
 
 Numbers = NDArray[np.int64]
 
@@ -93,8 +92,7 @@ class CheapKeyboard:
 
     def _answer(self, event: Event) -> Prediction:
         tongue = self.tongues[event.language]
-        before = [fold(unit) for unit in units(event.before)]
-        found = tongue.words.distribution(before)
+        found = tongue.words.distribution(folded(event.before))
         typed = fold_text(event.typed)
         places = tongue.begun(typed, event.layout)
         candidates, corrections = best(tongue.words.words, places, found[places]), ()
@@ -107,7 +105,7 @@ class CheapKeyboard:
             error = float(fixed.sum() / (fixed.sum() + found[places].sum() + UNHEARD))
             if error > self.threshold:
                 task, candidates = Task.ERROR, corrections
-        shares = _layout_shares(tongue, found, event) if not typed else _one(event.layout)
+        shares = typed_on(tongue.layouts, found, event) if not typed else _one(event.layout)
         return Prediction(
             candidates=candidates,
             corrections=corrections,
@@ -152,14 +150,10 @@ class Frequent:
 def fit(section: Any, prepared: Path) -> CheapKeyboard:
     """Learns from the training split; the threshold is that of FORGIVEN false corrections on validation."""
     settings: KeyboardBaseline = section.evaluation.baseline
-    spoken: dict[str, list[list[str]]] = {language: [] for language in LANGUAGES}
     texts, emoji, confusions = [], [], defaultdict(set)
-    marks: set[str] = set(PLACES)
-    for message in read_messages(messages_file(prepared, "train")):
-        found = units(message.text)
-        spoken[message.language].append([fold(unit) for unit in found])
-        marks.update(fold(unit) for unit in found if unit.kind not in SPOKEN)
-        for unit in found:
+    path = messages_file(prepared, "train")
+    for message in read_messages(path):
+        for unit in units(message.text):
             if unit.kind is Kind.EMOJI and len(emoji) < EMOJI_ROWS:
                 texts.append(message.text[: unit.start])
                 emoji.append(fold(unit))
@@ -168,7 +162,7 @@ def fit(section: Any, prepared: Path) -> CheapKeyboard:
             if moment.task is Task.ERROR and message.language == "zh" and target:
                 confusions[fold_text(moment.typed)].add(fold_text(target))
     keyboard = CheapKeyboard(
-        tongues={language: _tongue(fit_ngram(kept, ORDER, marks), settings) for language, kept in spoken.items()},
+        tongues={language: _tongue(count_words(path, language), settings) for language in LANGUAGES},
         emoji=fit_emoji(texts, emoji, settings.strength),
         confusions={wrong: sorted(right) for wrong, right in sorted(confusions.items())},
         threshold=0.5,
@@ -231,27 +225,11 @@ def load(folder: Path) -> CheapKeyboard:
 
 
 def _tongue(words: Ngram, settings: KeyboardBaseline) -> Tongue:
-    layouts = np.array([_layout_of(word) for word in words.words], np.int64)
+    layouts = np.array([layout_of(word) for word in words.words], np.int64)
     counts = np.where(words.hidden, 0, words.counts)
     return Tongue(
         words, fit_speller(words.words, counts, settings.minimum), layouts, characters_by_reading(words.words)
     )
-
-
-def _layout_of(word: str) -> int:
-    english, chinese = (needed_layouts(units(word), language) for language in LANGUAGES)
-    return int(english[0]) if english == chinese else LETTERS
-
-
-def _layout_shares(tongue: Tongue, found: NDArray[np.float64], event: Event) -> NDArray[np.float64]:
-    """[5]: what is typed on each layout."""
-    shares = np.zeros(LETTERS + 1)
-    np.add.at(shares, tongue.layouts, found)
-    own = Layout(LANGUAGES.index(event.language))
-    shares[event.layout if event.layout in (Layout.EN, Layout.ZH) else own] += shares[LETTERS]
-    known = shares[:LETTERS]
-    total = float(known.sum())
-    return known / total if total > 0 else _one(own)  # nothing was ever read in this language
 
 
 def _one(layout: Layout) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from components.data.splits import SPLITS, check_split
 from components.errors import missing
 from components.files import write_json, write_text
 from components.workloads.keyboard import encode, generator, rows
+from components.workloads.keyboard.counts import write_counts
 from components.workloads.keyboard.drawing import draw_splits
 from components.workloads.keyboard.events import LANGUAGES, REGIONS, Event, Layout, Task
 from components.workloads.keyboard.lines import files, read_files
@@ -28,7 +29,7 @@ from components.workloads.keyboard.splits import Splitter, messages_file
 from components.workloads.keyboard.typing_events import Habits, with_moments
 from components.workloads.keyboard.units import units
 
-VERSION = 1
+VERSION = 2
 CHUNK = 1024  # messages encoded together
 SHEET = "contact_sheet.png"
 
@@ -78,6 +79,7 @@ def prepare(section: Any, folder: Path) -> Mapping[str, Any]:
         read = _first_pass(data, part, left_out)
         codec = encode.train_codec((message.text for message in _messages(part, "train")), data.vocabulary)
         codec.save(part / encode.VOCABULARY)
+        write_counts(messages_file(part, "train"), part)
         limits = rows.Limits(data.history_messages, data.history_tokens)
         tallies = {split: _encode_split(part, split, codec, limits) for split in SPLITS}
         drawn = draw_splits(part, {split: _events(part, split) for split in SPLITS}, data, folder, part / SHEET)

@@ -44,9 +44,11 @@ from components.workloads.keyboard.metrics import (
     values,
 )
 from components.workloads.keyboard.predict import KeyboardPredictor
+from components.workloads.keyboard.weighing import weigh
 
 SPLIT = "test"
 MODEL_NAME, CHEAP, FREQUENT = "model", "ngram", "frequent"
+NOTHING = (1e12, 1e12, 1e12)  # weights beside which the user's words say nothing
 JUDGED = 4000  # mistyped and right words of validation that a threshold is chosen on, at most
 
 
@@ -66,6 +68,8 @@ class Findings:
         retrieval: None from a model without eyes.
         eyes: split/head/metric -> with screens less without, on the events that have one.
         routing: how the experts share the work; {} without experts.
+        parts: what of the model's mixture speaks -> language/metric of the words typed key by key; {} without one.
+        mixture: the numbers of `model.mixture` that validation would choose; {} without one.
     """
 
     frames: Mapping[str, pl.DataFrame]
@@ -79,6 +83,8 @@ class Findings:
     retrieval: Retrieval | None
     eyes: Mapping[str, Interval]
     routing: Mapping[str, float]
+    parts: Mapping[str, Mapping[str, Interval]]
+    mixture: Mapping[str, Any]
 
 
 def evaluate(
@@ -101,7 +107,8 @@ def evaluate(
 
     Returns:
         What stands in metrics.json: {"workload", "split", "n", "metrics": {split/head/metric: value}, "baselines":
-        {rule: the same}, "typed": {model: {language/metric: value}}, "corrections", "routing", "retrieval", "eyes"}.
+        {rule: the same}, "typed": {model: {language/metric: value}}, "parts": {part of the mixture: the same},
+        "mixture", "corrections", "routing", "retrieval", "eyes"}.
         Metrics that the split does not define are left out.
 
     Raises:
@@ -159,7 +166,23 @@ def find(
         retrieval=retrieve(model, labelled, settings) if sees else None,
         eyes=without_screens(model, labelled, settings, SPLIT) if sees else {},
         routing=routing(own),
+        parts={name: keystroke_metrics(type_words(part, words), settings) for name, part in _parts(model).items()},
+        mixture=weigh(model, validation, JUDGED) if sees else {},
     )
+
+
+def _parts(model: Predictor) -> dict[str, Predictor]:
+    """The model with less of its mixture each."""
+    if not isinstance(model, KeyboardPredictor):
+        return {}
+    mixture = model.mixture
+    changes: dict[str, dict[str, Any]] = {
+        "network": {"use": False},
+        "counts": {"use": True, "counts": 1.0, "own": NOTHING},
+        "network and counts": {"use": True, "own": NOTHING},
+        "network and the user": {"use": True, "counts": 0.0},
+    }
+    return {name: replace(model, mixture=mixture.model_copy(update=change)) for name, change in changes.items()}
 
 
 def _corrections(
@@ -223,6 +246,8 @@ def document(found: Findings) -> dict[str, Any]:
         "words": found.words,
         "corrections": {name: dict(of) for name, of in found.corrections.items()},
         "routing": dict(found.routing),
+        "parts": {name: {key: each.value for key, each in of.items()} for name, of in found.parts.items()},
+        "mixture": dict(found.mixture),
         "eyes": {key: each.value for key, each in found.eyes.items()},
     }
     if found.retrieval is not None:
@@ -241,13 +266,14 @@ def _write(found: Findings, settings: KeyboardEvaluation, folder: Path) -> dict[
     write_json(
         folder / "report.json",
         {
-            **{key: result[key] for key in ("workload", "split", "n", "words", "corrections", "routing")},
+            **{key: result[key] for key in ("workload", "split", "n", "words", "corrections", "routing", "mixture")},
             "confidence": settings.confidence,
             "resamples": settings.resamples,
             "metrics": documents(found.metrics[MODEL_NAME]),
             "baselines": {name: documents(of) for name, of in found.metrics.items() if name != MODEL_NAME},
             "model_minus": {name: documents(of) for name, of in found.against.items()},
             "typed": {name: documents(of) for name, of in found.typed.items()},
+            "parts": {name: documents(of) for name, of in found.parts.items()},
             "typed_model_minus": {name: documents(of) for name, of in found.typed_against.items()},
             "retrieval": None if found.retrieval is None else found.retrieval.document(),
             "eyes": documents(found.eyes),

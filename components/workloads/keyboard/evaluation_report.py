@@ -46,6 +46,7 @@ def render(found: Findings, settings: KeyboardEvaluation) -> str:
     parts = [
         _head(found, settings),
         _typed(found),
+        _parts(found),
         _table(found, first),
         _differences(found, first),
         _corrections(found, settings),
@@ -84,6 +85,23 @@ def _typed(found: Findings) -> list[str]:
         cells = [_cell(found.typed[name].get(key)) for name in ("model", *others)]
         cells += [_cell(found.typed_against[name].get(key), signed=True) for name in others]
         lines.append(f"| {LANGUAGES[language]}: {TYPED[metric]} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _parts(found: Findings) -> list[str]:
+    """What each part of the mixture brings, and the shares that validation would choose."""
+    if not found.parts:
+        return []
+    own = found.typed["model"]
+    lines = ["## What speaks beside the network", "", f"| | {' | '.join(found.parts)} | all |"]
+    lines.append(f"| --- |{' --- |' * (1 + len(found.parts))}")
+    for key in own:
+        language, metric = key.split("/")
+        cells = [_cell(of.get(key)) for of in (*found.parts.values(), own)]
+        lines.append(f"| {LANGUAGES[language]}: {TYPED[metric]} | {' | '.join(cells)} |")
+    if found.mixture:
+        chosen = ", ".join(f"{name} {found.mixture[name]}" for name in ("counts", "own", "layout"))
+        lines += ["", f"On validation `model.mixture` is best with {chosen}."]
     return [*lines, ""]
 
 

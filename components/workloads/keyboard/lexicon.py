@@ -1,4 +1,4 @@
-"""The words that a model's pieces can write: which are whole, how each begins, which are near a mistyped one."""
+"""The words that a model knows: which are whole pieces, how each begins and is typed, which are near a mistyped one."""
 
 from __future__ import annotations
 
@@ -6,41 +6,62 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.workloads.keyboard.answers import MOST, Ranked
 from components.workloads.keyboard.encode import END, Codec
-from components.workloads.keyboard.events import Layout
+from components.workloads.keyboard.events import LANGUAGES, Event, Layout
+from components.workloads.keyboard.ngram import Ngram
 from components.workloads.keyboard.readings import CONFUSIONS, READINGS
 from components.workloads.keyboard.speller import Speller, fit_speller
-from components.workloads.keyboard.units import Kind, units
+from components.workloads.keyboard.units import Kind, needed_layouts, units
 
 SPOKEN = (Kind.WORD, Kind.HAN)
+LETTERS = len(Layout)  # stands for the layout of letters that is shown
+FEWEST = 2  # times a word must stand in training to be corrected to
 LAST = "\U0010ffff"
 Numbers = NDArray[np.int64]
 
 
+class Named(Protocol):
+    """Words by their numbers."""
+
+    def __getitem__(self, number: int, /) -> str: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Lexicon:
-    """What may be suggested, sorted by code points.
+    """Everything that may come next, sorted by code points.
 
     Attributes:
-        words: [W].
-        pieces: [W] the piece that writes each.
+        words: [W] those that a piece writes whole, and those that were counted.
+        written: [P] places of the first, and `pieces`: [P] what writes each.
+        counted: language -> [V] place of each word of its n-gram.
+        layouts: [W] the layout that each is typed on, LETTERS for marks that both layouts of letters have.
         spoken: [W] bool, words of letters and Chinese characters: what stands in the bar above the keys.
         emoji: places of the emoji among them.
         read: letters that Chinese characters are typed by -> places of the characters.
-        speller: of the words of letters.
+        speller: of the words of letters that are no accident.
     """
 
-    words: Sequence[str]
+    words: tuple[str, ...]
+    written: Numbers
     pieces: Numbers
+    counted: Mapping[str, Numbers]
+    layouts: Numbers
     spoken: NDArray[np.bool_]
     emoji: Numbers
     read: Mapping[str, Numbers]
     speller: Speller
+
+    def place(self, word: str) -> int:
+        """Where a word stands, -1 for one that is not there."""
+        at = bisect_left(self.words, word)
+        return at if at < len(self.words) and self.words[at] == word else -1
 
     def begun(self, typed: str, layout: Layout) -> Numbers:
         """Places of the words and characters that begin so; on the Chinese layout letters mean characters read so."""
@@ -73,22 +94,53 @@ def characters_by_reading(words: Sequence[str]) -> dict[str, Numbers]:
     return {letters: np.array(places, np.int64) for letters, places in read.items()}
 
 
-def lexicon_of(codec: Codec) -> Lexicon:
-    """All that the codec's whole pieces write."""
-    known = sorted((codec.pieces[piece].removesuffix(END), piece) for piece in np.flatnonzero(codec.whole).tolist())
-    words = tuple(word for word, _ in known)
+def lexicon_of(codec: Codec, counts: Mapping[str, Ngram]) -> Lexicon:
+    """All that the codec's whole pieces write and the n-grams know."""
+    piece = {codec.pieces[number].removesuffix(END): number for number in np.flatnonzero(codec.whole).tolist()}
+    words = tuple(sorted(piece.keys() | set(chain.from_iterable(known.words for known in counts.values()))))
+    place = {word: at for at, word in enumerate(words)}
     kinds = [next((unit.kind for unit in units(word)), None) for word in words]
+    counted = {
+        language: np.array([place[word] for word in known.words], np.int64) for language, known in counts.items()
+    }
+    times = np.zeros(len(words), np.int64)
+    for language, known in counts.items():
+        times[counted[language]] += known.counts
     return Lexicon(
         words=words,
-        pieces=np.array([piece for _, piece in known], np.int64),
+        written=np.array(sorted(place[word] for word in piece), np.int64),
+        pieces=np.array([piece[word] for word in sorted(piece)], np.int64),
+        counted=counted,
+        layouts=np.array([layout_of(word) for word in words], np.int64),
         spoken=np.array([kind in SPOKEN for kind in kinds], bool),
-        emoji=np.array([place for place, kind in enumerate(kinds) if kind is Kind.EMOJI], np.int64),
+        emoji=np.array([at for at, kind in enumerate(kinds) if kind is Kind.EMOJI], np.int64),
         read=characters_by_reading(words),
-        speller=fit_speller(words, np.ones(len(words), np.int64), 1),
+        speller=fit_speller(words, times, FEWEST) if counts else fit_speller(words, np.ones_like(times), 1),
     )
 
 
-def best(words: Sequence[str], places: Numbers, weights: NDArray[np.floating]) -> Ranked:
+def layout_of(word: str) -> int:
+    """The layout that a word is typed on, LETTERS for a mark that both layouts of letters have."""
+    english, chinese = (needed_layouts(units(word), language) for language in LANGUAGES)
+    return int(english[0]) if english == chinese else LETTERS
+
+
+def typed_on(layouts: Numbers, shares: NDArray[np.floating], event: Event) -> NDArray[np.float64]:
+    """[5] how much of what may come next is typed on each layout; marks on the layout of letters that is shown.
+
+    Args:
+        layouts: [W] of `layout_of`.
+        shares: [W] probabilities.
+    """
+    found = np.bincount(layouts, shares, LETTERS + 1)
+    own = Layout(LANGUAGES.index(event.language))
+    found[event.layout if event.layout in (Layout.EN, Layout.ZH) else own] += found[LETTERS]
+    known = found[:LETTERS]
+    total = float(known.sum())
+    return known / total if total > 0 else np.eye(LETTERS)[own]  # nothing was ever read in this language
+
+
+def best(words: Named, places: Numbers, weights: NDArray[np.floating]) -> Ranked:
     """The MOST words of the greatest weights, the first of equals, with their shares of all weights.
 
     Args:

@@ -36,7 +36,7 @@ def text(outputs: Outputs, batch: Batch, settings: Any) -> Masked:
     """Cross-entropy of every piece of the target given those before it, values [S, C]."""
     valid = batch["target"] != IGNORED
     values = projected_ce(outputs["written"], outputs["table"], batch["target"][valid], IGNORED).values
-    return Masked(values.new_zeros(valid.shape).masked_scatter(valid, values), valid)
+    return Masked(values.new_zeros(valid.shape).index_put((valid,), values), valid)
 
 
 def task(outputs: Outputs, batch: Batch, settings: Any) -> Masked:

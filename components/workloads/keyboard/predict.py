@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,19 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from components.config_keyboard_model import KeyboardModel
+from components.config_keyboard_model import KeyboardMixture, KeyboardModel
 from components.data.buckets import in_order
 from components.data.model_folder import read_card
 from components.errors import bad_data
 from components.modules.experts import routed
 from components.workloads.keyboard.answers import Prediction
+from components.workloads.keyboard.counts import FILES, load_counts
 from components.workloads.keyboard.encode import PAD, VOCABULARY, Codec, load_codec
 from components.workloads.keyboard.events import Event, Layout, Task
 from components.workloads.keyboard.lexicon import Lexicon, best, lexicon_of
+from components.workloads.keyboard.mixing import outlook
 from components.workloads.keyboard.model import Keyboard, Seen
+from components.workloads.keyboard.ngram import Ngram
 from components.workloads.keyboard.rows import Limits, request_row, typed_bytes
 from components.workloads.keyboard.screens import default_boxes
 from components.workloads.keyboard.units import fold_text
@@ -44,13 +48,21 @@ class Row:
 
 @dataclass(frozen=True)
 class KeyboardPredictor:
-    """The model with all it needs to read raw events; `batch_tokens` bounds what is computed at once."""
+    """The model with all it needs to read raw events.
+
+    Attributes:
+        counts: by language.
+        batch_tokens: bounds what is computed at once.
+        mixture: how much the counts say.
+    """
 
     model: Keyboard
     codec: Codec
     lexicon: Lexicon
+    counts: Mapping[str, Ngram]
     limits: Limits
     batch_tokens: int
+    mixture: KeyboardMixture
 
     def predict(self, samples: Sequence[Event], given: Sequence[Any] | None = None) -> list[Prediction]:
         """One prediction per event; `given` means nothing here, and labels are not looked at."""
@@ -98,6 +110,15 @@ class KeyboardPredictor:
                     chosen, where, position = zip(*events[start : start + EVENTS], strict=True)
                     yield list(chosen), states[list(where), list(position)]
 
+    def written(self, samples: Sequence[Event]) -> Iterator[tuple[Event, NDArray[np.float64]]]:
+        """Each event, in some order, with the network's probabilities [P] of the lexicon's `written` words."""
+        for chosen, states in self._states(samples):
+            events = [samples[i] for i in chosen]
+            with torch.inference_mode():
+                yield from zip(
+                    events, self._written(self._decide(events, states, *self._see(events)), states), strict=True
+                )
+
     def _rows(self, samples: Sequence[Event], first: int) -> list[Row]:
         """Events whose text is a beginning of another's share its row: the text model is causal."""
         rows: list[Row] = []
@@ -134,12 +155,16 @@ class KeyboardPredictor:
             states, torch.from_numpy(typed).to(states.device), layout.to(states.device), seen, index
         )
 
+    def _written(self, decided: Mapping[str, Tensor], states: Tensor) -> NDArray[np.float64]:
+        """[S, P] the softmax over what a piece writes whole."""
+        written = self.model.write(states, decided["context"], decided["gate_logits"])
+        words = (written @ self.model.table().T)[:, torch.from_numpy(self.lexicon.pieces).to(states.device)]
+        return words.float().softmax(-1).double().cpu().numpy()
+
     def _answers(self, events: Sequence[Event], states: Tensor) -> list[Prediction]:
         with torch.inference_mode():
             decided = self._decide(events, states, *self._see(events))
-            written = self.model.write(states, decided["context"], decided["gate_logits"])
-            words = (written @ self.model.table().T)[:, torch.from_numpy(self.lexicon.pieces).to(states.device)]
-            shares = words.float().softmax(-1).cpu().numpy()
+            shares = self._written(decided, states)
             tasks, layouts = (decided[f"{name}_logits"].float().softmax(-1).tolist() for name in ("task", "layout"))
             experts = routed(decided["gate_logits"].float(), self.model.settings.experts_used).tolist()
         return [
@@ -149,25 +174,29 @@ class KeyboardPredictor:
     def _answer(
         self,
         event: Event,
-        shares: NDArray[np.float32],
+        written: NDArray[np.float64],
         tasks: Sequence[float],
         layouts: Sequence[float],
         experts: Sequence[float],
     ) -> Prediction:
         typed = fold_text(event.typed)
-        places, emoji = self.lexicon.begun(typed, event.layout), self.lexicon.emoji
-        near, edits = self.lexicon.near(typed)
+        words = outlook(written, event, self.lexicon, self.counts, self.mixture)
+        places, (near, edits) = words.begun(typed, event.layout), words.near(typed)
+        shares, emoji = words.shares, self.lexicon.emoji
         slips = shares[near] * np.exp(-EDIT * edits)
         tasks = _weighed(tasks, float(slips.sum()), float(shares[places].sum())) if len(near) else tasks
         wrong = bool(typed) and tasks[Task.ERROR] > self.model.settings.correct_above
         if typed and not len(near):  # nothing is near: any other word
             near = self.lexicon.begun("", Layout.EN)
-            slips = np.where([self.lexicon.words[place] == typed for place in near.tolist()], 0.0, shares[near])
-        corrections = best(self.lexicon.words, near, slips)
+            slips = np.where(near == self.lexicon.place(typed), 0.0, shares[near])
+        if not typed and self.mixture.use:
+            share = self.mixture.layout
+            layouts = ((1 - share) * np.array(layouts) + share * words.typed_on(event)).tolist()
+        corrections = best(words, near, slips)
         return Prediction(
-            candidates=corrections if wrong else best(self.lexicon.words, places, shares[places]),
+            candidates=corrections if wrong else best(words, places, shares[places]),
             corrections=corrections,
-            emoji=best(self.lexicon.words, emoji, shares[emoji]),
+            emoji=best(words, emoji, shares[emoji]),
             task=Task.ERROR if wrong else Task.COMPLETION if typed else Task.SUGGESTION,
             task_probabilities=tuple(tasks),
             layout=Layout(int(np.argmax(layouts))),
@@ -196,7 +225,7 @@ def load(folder: Path) -> KeyboardPredictor:
         EquipoiseError: E_MISSING (66) without a file, E_DATA (65) when the description is not one of a model, E_MODEL
             (65) when a file is not the one that was trained.
     """
-    card = read_card(folder, ("model.safetensors", VOCABULARY))
+    card = read_card(folder, ("model.safetensors", VOCABULARY, *FILES))
     try:
         settings = KeyboardModel.model_validate(card["section"]["model"])
         data, training = card["section"]["data"], card["section"]["training"]
@@ -210,11 +239,21 @@ def load(folder: Path) -> KeyboardPredictor:
     model = Keyboard(settings, codec.size)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     model.eval()
-    return KeyboardPredictor(model, codec, lexicon_of(codec), limits, batch_tokens)
+    counts = load_counts(folder)
+    return KeyboardPredictor(model, codec, lexicon_of(codec, counts), counts, limits, batch_tokens, settings.mixture)
 
 
 def of_model(model: Keyboard, section: Any, prepared: Path) -> KeyboardPredictor:
     """The predictor of a model in memory, for the data it is trained on."""
-    codec, data = load_codec(prepared), section.data
-    limits = Limits(data.history_messages, data.history_tokens)
-    return KeyboardPredictor(model, codec, lexicon_of(codec), limits, section.training.batch_tokens)
+    codec, counts, lexicon = _known(str(prepared.resolve()), (prepared / VOCABULARY).stat().st_mtime_ns)
+    limits = Limits(section.data.history_messages, section.data.history_tokens)
+    return KeyboardPredictor(
+        model, codec, lexicon, counts, limits, section.training.batch_tokens, model.settings.mixture
+    )
+
+
+@lru_cache(maxsize=1)
+def _known(prepared: str, _changed: int) -> tuple[Codec, Mapping[str, Ngram], Lexicon]:
+    """What every validation of a training reads."""
+    codec, counts = load_codec(Path(prepared)), load_counts(Path(prepared))
+    return codec, counts, lexicon_of(codec, counts)

@@ -15,12 +15,13 @@ from components.errors import EquipoiseError, bad_data
 from components.workloads.keyboard.answers import Prediction, Ranked
 from components.workloads.keyboard.events import LANGUAGES, REGIONS, Event, Layout
 from components.workloads.keyboard.images import BYTES, read_screen, write_screen
+from components.workloads.keyboard.lines import REMEMBERED
 from components.workloads.keyboard.units import clean_text, language_of
 
 FIELDS = ("before", "typed", "history", "language", "layout", "screen", "boxes")
 OPTIONAL = ("screen", "boxes")  # not in every request
 LONGEST = 10_000  # characters of a text
-MESSAGES = 64  # of a history
+MESSAGES = REMEMBERED  # of a history
 HINT = 'Send {"before": "see you ", "typed": "tom", "history": [], "language": "en", "layout": "EN"}'
 _PNG = "data:image/png;base64,"
 

@@ -93,6 +93,16 @@ def fold(unit: Unit) -> str:
     return fold_text(unit.text)
 
 
+def folded(text: str) -> tuple[str, ...]:
+    """The units of a clean text, folded."""
+    return _folded(text) if len(text) <= REMEMBERED else tuple(fold(unit) for unit in _units(text))
+
+
+@functools.lru_cache(maxsize=4096)
+def _folded(text: str) -> tuple[str, ...]:
+    return tuple(fold(unit) for unit in units(text))
+
+
 def fold_text(text: str) -> str:
     """Small letters and straight apostrophes: two words are the same when this is."""
     return text.lower().replace("’", "'")

@@ -12,6 +12,7 @@ from components.data.model_folder import kind_of
 from components.workload import Predictor, Workload
 from components.workloads.keyboard import baseline, predict
 from components.workloads.keyboard.batches import batches
+from components.workloads.keyboard.counts import FILES
 from components.workloads.keyboard.data import generate, prepare, samples
 from components.workloads.keyboard.encode import VOCABULARY
 from components.workloads.keyboard.evaluate import evaluate
@@ -64,6 +65,6 @@ WORKLOAD = Workload(
     read_request=read_request,
     request=request_of,
     optional=OPTIONAL,
-    served=(VOCABULARY,),
+    served=(VOCABULARY, *FILES),
     render=render,
 )

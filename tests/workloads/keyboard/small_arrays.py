@@ -22,6 +22,7 @@ SETTINGS = {
     "dropout": 0.0,
     "word_dropout": 0.0,
     "screen_dropout": 0.0,
+    "mixture": {"use": True, "counts": 0.4, "own": [500, 10, 4], "layout": 0.4},
 }
 
 

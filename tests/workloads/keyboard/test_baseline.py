@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import EquipoiseError
-from components.workloads.keyboard import baseline
+from components.workloads.keyboard import baseline, ngram
 from components.workloads.keyboard.baseline import CheapKeyboard, Frequent
 from components.workloads.keyboard.data import samples
 from components.workloads.keyboard.events import Event, Layout, Task
@@ -83,7 +83,7 @@ def test_the_folder_serves_the_same(keyboard: CheapKeyboard, prepared: Path, tmp
 
 
 def test_a_language_without_a_message_is_answered_with_nothing(keyboard: CheapKeyboard) -> None:
-    empty = baseline._tongue(baseline.fit_ngram([], 4), section_of().evaluation.baseline)
+    empty = baseline._tongue(ngram.fit_ngram([], 4), section_of().evaluation.baseline)
     silent = replace(keyboard, tongues={"en": empty, "zh": empty})
     for answer in silent.predict([asked("hi "), asked("hi ", "te")]):
         assert answer.candidates == ()

@@ -12,7 +12,7 @@ import pytest
 
 from components.errors import EquipoiseError
 from components.evaluation.predictions import judged, read_predictions
-from components.workloads.keyboard import baseline, predict
+from components.workloads.keyboard import baseline, predict, weighing
 from components.workloads.keyboard.data import samples
 from components.workloads.keyboard.evaluate import evaluate
 from components.workloads.keyboard.metrics import HEADS
@@ -60,7 +60,8 @@ def test_numbers_are_numbers_in_their_range(done: tuple[Path, dict[str, Any], Pa
 def test_the_cheap_keyboard_knows_more_than_drawn_weights(done: tuple[Path, dict[str, Any], Path]) -> None:
     _, result, _ = done
     for key in ("en/top3", "en/keys_saved", "zh/top3"):
-        assert result["typed"]["ngram"][key] > result["typed"]["model"][key]
+        assert result["typed"]["ngram"][key] > result["parts"]["network"][key]
+        assert result["typed"]["model"][key] > result["parts"]["network"][key]
     assert result["corrections"]["ngram"]["accuracy"] > result["corrections"]["model"]["accuracy"]
 
 
@@ -98,6 +99,18 @@ def test_a_baseline_can_be_judged_too(done: tuple[Path, dict[str, Any], Path], t
     assert result["routing"] == {} and result["eyes"] == {} and "retrieval" not in result
     assert not (tmp_path / "out" / "routing.png").exists()
     assert "sees no screens" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_validation_chooses_what_the_counts_say(done: tuple[Path, dict[str, Any], Path]) -> None:
+    _, result, prepared = done
+    chosen = result["mixture"]
+    assert chosen["counts"] > 0.5  # beside drawn weights
+    section = section_of()
+    model = predict.of_model(drawn_model(section, prepared), section, prepared)
+    found = weighing.gathered(model, [e for e in samples(prepared, "validation") if not e.typed])
+    best = found.likelihood(chosen["counts"], tuple(chosen["own"]))
+    assert best == pytest.approx(chosen["log_likelihood"])
+    assert best >= max(found.likelihood(share, tuple(chosen["own"])) for share in (0.0, 0.3, 1.0))
 
 
 def test_a_folder_that_is_no_model_leaves_nothing(done: tuple[Path, dict[str, Any], Path], tmp_path: Path) -> None:

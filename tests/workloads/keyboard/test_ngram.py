@@ -72,6 +72,16 @@ def test_a_hidden_word_is_read_and_marked() -> None:
     assert model.distribution(["<#>"])[model.number("pm")] > model.distribution(["at"])[model.number("pm")]
 
 
+def test_rare_runs_leave_their_share_to_shorter_contexts() -> None:
+    whole, pruned = fit_ngram(SAID, 2), fit_ngram(SAID, 2, fewest=[2])
+    assert pruned.levels[0].words.tolist() == [0, 1]  # a at the beginning, b behind a; c but once
+    lower = whole.counts + 3 / 3
+    behind_a = lower / lower.sum() * (1 - 2 / 5)
+    behind_a[1] += 2 / 5
+    assert pruned.distribution(["a"]) == pytest.approx(behind_a)
+    assert pruned.distribution(["a"]).sum() == pytest.approx(1.0)
+
+
 def test_saving_keeps_every_number(tmp_path: Path) -> None:
     model = fit_ngram(SAID, 4, hidden=["c"])
     model.save(tmp_path, "one")

@@ -1,0 +1,125 @@
+"""How much the counts should say beside the network: the shares under which held-out words are likeliest.
+
+All that the mixture knows of a place is a few numbers (what each part gives the word that came, how often the user
+wrote it), so that a weight is tried in a millisecond and none is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.workloads.keyboard.events import Event, Task
+from components.workloads.keyboard.metrics import wanted
+from components.workloads.keyboard.mixing import followers, stream
+from components.workloads.keyboard.predict import KeyboardPredictor
+from components.workloads.keyboard.units import folded
+
+Own = tuple[float, float, float]
+SHARES = tuple(i / 20 for i in range(21))
+WEIGHTS = tuple(float(digit * 10**power) for power in range(5) for digit in (1, 3))
+NEVER = 1e-7  # probability of a word that nobody knows
+ROUNDS = 4  # over the weights, one after the other, at most
+CONSISTENT = 0.98  # of the layouts at least are that of the target's language
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What each part says of the words that came.
+
+    Attributes:
+        network, counted: [N] probability of the word.
+        own: [N, 3, 2] how often the user wrote it behind the same none, one, two words, and any word there.
+    """
+
+    network: NDArray[np.float64]
+    counted: NDArray[np.float64]
+    own: NDArray[np.float64]
+
+    def likelihood(self, counts: float, own: Own) -> float:
+        """The mean natural logarithm of what the mixture gives the words."""
+        mixed = (1 - counts) * self.network + counts * self.counted
+        for length, weight in enumerate(own):
+            said, total = self.own[:, length, 0], self.own[:, length, 1]
+            mixed = (said + weight * mixed) / (total + weight)
+        return float(np.log(np.maximum(mixed, NEVER)).mean())
+
+
+def weigh(model: KeyboardPredictor, events: Sequence[Event], most: int) -> dict[str, Any]:
+    """The numbers of `model.mixture` that these events would choose.
+
+    Args:
+        events: labelled; the suggestions among them are looked at, about `most` at most.
+
+    Returns:
+        {"counts", "own", "layout", "log_likelihood" of a word in nats}; {} where no word is suggested.
+    """
+    asked = [event for event in events if event.labels is not None and event.labels.task is Task.SUGGESTION]
+    asked = asked[:: max(1, -(-len(asked) // most))]
+    evidence = gathered(model, asked)
+    if not len(evidence.network):
+        return {}
+    counts, own = likeliest(evidence)
+    mixture = model.mixture.model_copy(update={"use": True, "counts": counts, "own": own})
+    layout = best_layout(replace(model, mixture=mixture), asked)
+    return {"counts": counts, "own": list(own), "layout": layout, "log_likelihood": evidence.likelihood(counts, own)}
+
+
+def gathered(model: KeyboardPredictor, events: Sequence[Event]) -> Evidence:
+    """What each part says of the first word of every labelled event that has one."""
+    rows: list[tuple[float, float, list[tuple[int, int]]]] = []
+    for event, written in model.written(events):
+        word = "" if event.labels is None else wanted(event.labels)[0]
+        if not word:
+            continue
+        at = model.lexicon.place(word)
+        piece = int(np.searchsorted(model.lexicon.written, at))
+        known = at >= 0 and piece < len(written) and model.lexicon.written[piece] == at
+        ngram = model.counts[event.language]
+        number = ngram.number(word)
+        counted = ngram.distribution(folded(event.before))[number] if number >= 0 else 0.0
+        network = float(written[piece]) if known else 0.0
+        said = stream(event)
+        behind = [followers(said, length) for length in range(3)]
+        rows.append((network, counted if ngram.words else network, [(each[word], each.total()) for each in behind]))
+    network, counted, own = zip(*rows, strict=True) if rows else ((), (), ())
+    return Evidence(np.array(network), np.array(counted), np.array(own, np.float64).reshape(-1, 3, 2))
+
+
+def likeliest(evidence: Evidence) -> tuple[float, Own]:
+    """The share of the counts and the weights of the user's words, tried in turn until nothing is gained."""
+    chosen: list[float] = [0.5, WEIGHTS[-1], WEIGHTS[-1], WEIGHTS[-1]]
+
+    def gain(place: int, value: float) -> float:
+        tried = [*chosen[:place], value, *chosen[place + 1 :]]
+        return evidence.likelihood(tried[0], (tried[1], tried[2], tried[3]))
+
+    for _ in range(ROUNDS):
+        before = list(chosen)
+        for place in range(len(chosen)):
+            chosen[place] = max(SHARES if place == 0 else WEIGHTS, key=lambda value: gain(place, value))
+        if chosen == before:
+            break
+    return chosen[0], (chosen[1], chosen[2], chosen[3])
+
+
+def best_layout(model: KeyboardPredictor, events: Sequence[Event]) -> float:
+    """The share of the words in the next layout that is right most often where the layout changes, among those with
+    CONSISTENT layouts of the target's language, or else the most consistent one; the least of equals."""
+    ends = [replace(model, mixture=model.mixture.model_copy(update={"layout": share})) for share in (0.0, 1.0)]
+    head, words = (np.array([said.layout_probabilities for said in end.predict(events)]) for end in ends)
+    labels = [event.labels for event in events if event.labels is not None]
+    came = np.array([label.next_layout for label in labels])
+    languages = np.array([-1 if label.target_language is None else label.target_language for label in labels])
+    switch = np.array([event.switch for event in events])
+    found = []
+    for share in SHARES:
+        said = ((1 - share) * head + share * words).argmax(axis=1)
+        consistent = (said == languages)[languages >= 0].mean() if (languages >= 0).any() else 1.0
+        right = (said == came)[switch].mean() if switch.any() else (said == came).mean()
+        found.append((min(consistent, CONSISTENT), right, -share))
+    return -max(found)[2]
