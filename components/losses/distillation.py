@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from components.losses.contract import Masked
 from components.losses.focal import focal_ce
+from components.losses.gradients import lanes_first
 from components.losses.precision import full
 
 IMPOSSIBLE = -1e30
@@ -51,7 +52,7 @@ def jsd(student: Tensor, teacher: Tensor, valid: Tensor, temperature: float = 1.
         values and valid [...]; invalid values are 0.
     """
     student, teacher, valid = _alike(student, teacher, valid)
-    values: Tensor = _Divergence.apply(student, teacher, temperature, _jensen_shannon)  # pyright: ignore[reportAssignmentType]
+    values, _ = _Divergence.apply(student, teacher, temperature, _jensen_shannon)  # pyright: ignore[reportGeneralTypeIssues]
     return Masked(values.masked_fill(~valid, 0.0), valid)
 
 
@@ -61,7 +62,7 @@ def kl(student: Tensor, teacher: Tensor, valid: Tensor, temperature: float = 1.0
     Args and returns as for `jsd`. First derivatives only.
     """
     student, teacher, valid = _alike(student, teacher, valid)
-    values: Tensor = _Divergence.apply(student, teacher, temperature, _kullback_leibler)  # pyright: ignore[reportAssignmentType]
+    values, _ = _Divergence.apply(student, teacher, temperature, _kullback_leibler)  # pyright: ignore[reportGeneralTypeIssues]
     return Masked(values.masked_fill(~valid, 0.0), valid)
 
 
@@ -124,10 +125,10 @@ def _kullback_leibler(student: Pair, teacher: Pair, slope: Tensor) -> Tensor:
 
 class _Divergence(torch.autograd.Function):
     """A divergence of softened distributions, some rows at a time: what lies between stays in the cache, and beyond
-    the inputs only the derivative is ever held."""
+    the inputs only the derivative, the second output, is ever held."""
 
     @staticmethod
-    def forward(ctx: Any, student: Tensor, teacher: Tensor, temperature: float, of_rows: OfRows) -> Tensor:
+    def forward(student: Tensor, teacher: Tensor, temperature: float, of_rows: OfRows) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         width = student.shape[-1]
         rows, others = student.reshape(-1, width), teacher.reshape(-1, width)
         slope, values = torch.empty_like(rows), rows.new_empty(len(rows))
@@ -137,12 +138,27 @@ class _Divergence(torch.autograd.Function):
             values[part] = of_rows(
                 _softened(rows[part], temperature), _softened(others[part], temperature), slope[part]
             )
-        ctx.save_for_backward(slope.view(student.shape))
-        ctx.temperature = temperature
-        return values.mul_(temperature**2).view(student.shape[:-1])
+        return values.mul_(temperature**2).view(student.shape[:-1]), slope.view(student.shape)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        _, slope = output
+        ctx.set_materialize_grads(False)  # no zeros of the slope's size for an output nobody differentiates
+        ctx.mark_non_differentiable(slope)
+        ctx.save_for_backward(slope)
+        ctx.temperature = inputs[2]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, gradient: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (slope,) = ctx.saved_tensors
-        return slope * (gradient * ctx.temperature).unsqueeze(-1), None, None, None
+        pulled = None if gradient is None else slope * (gradient * ctx.temperature).unsqueeze(-1)
+        return pulled, None, None, None
+
+    @staticmethod
+    def vmap(  # pyright: ignore[reportIncompatibleMethodOverride]
+        info: Any, in_dims: Any, student: Tensor, teacher: Tensor, temperature: float, of_rows: OfRows
+    ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
+        both = lanes_first(info.batch_size, in_dims[:2], student, teacher)
+        values, slope = _Divergence.apply(*both, temperature, of_rows)  # pyright: ignore[reportGeneralTypeIssues]
+        return (values, slope), (0, 0)

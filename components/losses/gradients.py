@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,11 +19,32 @@ def with_slope(x: Tensor, values: Tensor, slope: Tensor) -> Tensor:
     return _WithSlope.apply(x, values, slope)  # pyright: ignore[reportReturnType]
 
 
+def lanes_first(size: int, dims: Sequence[int | None], *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Tensors as torch.vmap hands them to a rule, with the dimension it runs over [size] in front; those that all
+    share it are expanded, not copied.
+
+    Args:
+        dims: of each tensor, where that dimension stands; None: it has none.
+    """
+    return tuple(
+        tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+        for tensor, dim in zip(tensors, dims, strict=True)
+    )
+
+
 class _WithSlope(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, values: Tensor, slope: Tensor) -> Tensor:
-        ctx.save_for_backward(slope)
+    def forward(x: Tensor, values: Tensor, slope: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return values.view_as(values)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(inputs[2])
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *tensors: Tensor) -> tuple[Tensor, int]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        found: Tensor = _WithSlope.apply(*lanes_first(info.batch_size, in_dims, *tensors))  # pyright: ignore[reportAssignmentType]
+        return found, 0
 
     @staticmethod
     @once_differentiable

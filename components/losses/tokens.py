@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from components.losses.contract import Masked
+from components.losses.gradients import lanes_first
 from components.losses.precision import full
 
 ROWS = 256  # tokens whose logits exist together
@@ -30,7 +31,7 @@ def projected_ce(states: Tensor, table: Tensor, labels: Tensor, ignore: int = -1
         values and valid [...]; ignored entries are 0.
     """
     valid = labels != ignore
-    values: Tensor = _ProjectedCE.apply(  # pyright: ignore[reportAssignmentType]
+    values, *_ = _ProjectedCE.apply(  # pyright: ignore[reportGeneralTypeIssues]
         full(states).reshape(-1, states.shape[-1]), full(table), labels.reshape(-1), ignore, rows
     )
     return Masked(values.view(labels.shape), valid)
@@ -49,8 +50,13 @@ def _pull(states: Tensor, table: Tensor, labels: Tensor, ignore: int) -> tuple[T
 
 
 class _ProjectedCE(torch.autograd.Function):
+    """Values [R], and with them, undifferentiable, what the backward pass needs where all rows count alike: the
+    products of the derivative with the table [R, D] and with the states [V, D]."""
+
     @staticmethod
-    def forward(ctx: Any, states: Tensor, table: Tensor, labels: Tensor, ignore: int, rows: int) -> Tensor:
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        states: Tensor, table: Tensor, labels: Tensor, ignore: int, rows: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
         values, pulls = states.new_empty(len(states)), torch.empty_like(states)
         lifts = torch.zeros_like(table)
         for low in range(0, len(states), rows):
@@ -58,13 +64,21 @@ class _ProjectedCE(torch.autograd.Function):
             values[part], slope = _pull(states[part], table, labels[part], ignore)
             torch.mm(slope, table, out=pulls[part])
             lifts.addmm_(slope.T, states[part])
+        return values, pulls, lifts
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        states, table, labels, ctx.ignore, ctx.rows = inputs
+        _, pulls, lifts = output
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(pulls, lifts)
         ctx.save_for_backward(states, table, labels, pulls, lifts)
-        ctx.ignore, ctx.rows = ignore, rows
-        return values
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, gradient: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if gradient is None:
+            return None, None, None, None, None
         states, table, labels, pulls, lifts = ctx.saved_tensors
         of_valid = gradient[labels != ctx.ignore]
         if not len(of_valid) or bool((of_valid == of_valid[0]).all()):
@@ -76,3 +90,12 @@ class _ProjectedCE(torch.autograd.Function):
             _, slope = _pull(states[part], table, labels[part], ctx.ignore)
             by_table.addmm_((slope * gradient[part].unsqueeze(-1)).T, states[part])
         return by_states, by_table, None, None, None
+
+    @staticmethod
+    def vmap(  # pyright: ignore[reportIncompatibleMethodOverride]
+        info: Any, in_dims: Any, states: Tensor, table: Tensor, labels: Tensor, ignore: int, rows: int
+    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        """Lane by lane: each has a table of its own, and products of this size gain nothing from being stacked."""
+        each = zip(*lanes_first(info.batch_size, in_dims[:3], states, table, labels), strict=True)
+        found = zip(*(_ProjectedCE.apply(*of_lane, ignore, rows) for of_lane in each), strict=True)  # pyright: ignore[reportGeneralTypeIssues]
+        return tuple(torch.stack(parts) for parts in found), (0, 0, 0)
