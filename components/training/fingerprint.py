@@ -24,6 +24,15 @@ def fingerprint(name: str, section: Any, prepared: Path, beside: Sequence[Path] 
     Raises:
         EquipoiseError: E_MISSING (66) when the data has not been prepared.
     """
+    return fingerprints(name, [section], prepared, beside)[0]
+
+
+def fingerprints(name: str, sections: Sequence[Any], prepared: Path, beside: Sequence[Path] = ()) -> list[str]:
+    """The same of several recipes for the same data, which are read once.
+
+    Raises:
+        EquipoiseError: E_MISSING (66) when the data has not been prepared.
+    """
     manifest = prepared / "manifest.json"
     if not manifest.is_file():
         raise missing(
@@ -32,16 +41,14 @@ def fingerprint(name: str, section: Any, prepared: Path, beside: Sequence[Path] 
             got="no file",
             hint=f"Run `equipoise prepare {name}`",
         )
-    return sha256_json(
-        {
-            "workload": name,
-            "data": sha256_file(manifest),
-            "recipe": recipe(section),
-            "code": code_digest(name),
-            "torch": torch.__version__,
-            **({"beside": [sha256_file(path) for path in beside]} if beside else {}),
-        }
-    )
+    shared = {
+        "workload": name,
+        "data": sha256_file(manifest),
+        "code": code_digest(name),
+        "torch": torch.__version__,
+        **({"beside": [sha256_file(path) for path in beside]} if beside else {}),
+    }
+    return [sha256_json({**shared, "recipe": recipe(section)}) for section in sections]
 
 
 def recipe(section: Any) -> dict[str, Any]:

@@ -6,16 +6,44 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from components.data import strict_json
 from components.errors import EquipoiseError
 from components.files import sha256_file, write_json
 from components.training.checkpoint import as_bytes, write_bytes
+from components.training.fingerprint import recipe
 from components.training.progress import say
+from components.workload import Workload
 
 KIND = "trm"  # model.json tells a predictor's loader which kind of model the folder holds
 WEIGHTS, CARD, MARKER = "model.safetensors", "model.json", "finished.json"
+
+
+def card_of(
+    workload: Workload, section: Any, model: nn.Module, computed: Mapping[str, str], summary: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What model.json says of a trained model.
+
+    Args:
+        computed: of `numerics`.
+        summary: what `train` returns of it.
+    """
+    return {
+        "workload": workload.name,
+        "section": recipe(section),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "fingerprint": summary["fingerprint"],
+        "threads": section.training.threads,
+        "numerics": dict(computed),
+        "torch": torch.__version__,
+        "best_epoch": summary["best_epoch"],
+        "steps": summary["steps"],
+        "validation": summary["metrics"],
+        "alarms": summary["alarms"],
+        **workload.facts(section),
+    }
 
 
 def write_finished(

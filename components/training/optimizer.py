@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 BETAS = (0.9, 0.95)  # of the Tiny Recursive Model paper (arXiv 2510.04871)
+EPS = 1e-8
 
 
 def adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
@@ -21,7 +22,7 @@ def adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> torch.
         {"params": [p for _, p in named if p.dim() >= 2], "weight_decay": weight_decay},
         {"params": [p for _, p in named if p.dim() < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=learning_rate, betas=BETAS, fused=True)
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=learning_rate, betas=BETAS, eps=EPS, fused=True)
 
 
 def rate_factor(progress: float, warmup_share: float) -> float:

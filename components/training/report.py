@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -62,9 +63,14 @@ class Window:
 
         A term with nothing valid has raw 0 and n_valid 0.
         """
-        sums = sum_over_ranks(self.sums.clone(), ranks).tolist()
-        terms = {}
-        for name, factor, (total, count) in zip(self.terms, self.factors, sums[:-1], strict=True):
-            raw = total / count if count else 0.0
-            terms[name] = {"raw": raw, "weight": factor, "share": factor * raw, "n_valid": int(count)}
-        return {"loss": sums[-1][0] / max(self.steps, 1), "terms": terms}
+        return summary(self.terms, self.factors, sum_over_ranks(self.sums.clone(), ranks), self.steps)
+
+
+def summary(terms: Sequence[str], factors: Sequence[float], sums: Tensor, steps: int) -> dict[str, Any]:
+    """What `Window.summarise` gives, of `sums` [T + 1, 2] as a window holds them over `steps` optimizer steps."""
+    *rows, (loss, _) = sums.tolist()
+    found = {}
+    for name, factor, (total, count) in zip(terms, factors, rows, strict=True):
+        raw = total / count if count else 0.0
+        found[name] = {"raw": raw, "weight": factor, "share": factor * raw, "n_valid": int(count)}
+    return {"loss": loss / max(steps, 1), "terms": found}
