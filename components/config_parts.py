@@ -97,6 +97,23 @@ class RecursiveModelConfig(Section):
         return self
 
 
+class BalancerConfig(Section):
+    """Who says at each step how much every weighted term counts: `static` are the loss section's weights.
+
+    `temperature`: of dwa. `smoothing`: of chebyshev. `logit_rate`, `logit_decay`: the optimizer of famo's weights.
+    `radius`: of cagrad. Each is read by its method alone.
+    """
+
+    method: Literal[
+        "static", "equal", "random", "uncertainty", "dwa", "famo", "chebyshev", "upgrad", "mgda", "pcgrad", "cagrad"
+    ]
+    temperature: Positive
+    smoothing: Positive
+    logit_rate: Positive
+    logit_decay: NonNegative
+    radius: NonNegative
+
+
 class TrainingConfig(Section):
     """The recipe every workload's training loop reads."""
 
@@ -115,6 +132,7 @@ class TrainingConfig(Section):
     report_every: Count
     patience: Count
     threads: Count
+    balancer: BalancerConfig
 
 
 class EvaluationConfig(Section):
@@ -150,11 +168,47 @@ class GateConfig(Section):
         return self
 
 
+class ScreenConfig(Section):
+    """How a campaign trains all its candidates before the best go on at full length.
+
+    `changes`: of the recipe, by dotted key (`model.width`). `rungs`: epochs after which a candidate stops that another
+    beats by `margin` in every objective. `full`: how many go on beside the default; twice as many where the rank
+    correlation between both lengths is below `agreement`.
+    """
+
+    epochs: Count
+    changes: dict[str, Any]
+    rungs: tuple[Count, ...]
+    margin: NonNegative
+    full: Count
+    agreement: Annotated[float, Field(ge=-1, le=1)]
+
+    @model_validator(mode="after")
+    def _rising(self) -> ScreenConfig:
+        if list(self.rungs) != sorted(set(self.rungs)) or any(rung >= self.epochs for rung in self.rungs):
+            raise ValueError("rungs must rise and lie below epochs")
+        return self
+
+
+class ClosingConfig(Section):
+    """The best `candidates` and the default are trained with so many fresh seeds each before the verdict."""
+
+    candidates: Count
+    seeds: Annotated[int, Field(ge=3)]
+
+
 class TuningConfig(Section):
+    """A campaign. `epochs`: of a candidate at full length. `wave`: candidates that train at once, by a stacked model
+    (batched) or by processes of this machine. Without a `screen` every candidate trains at full length."""
+
     candidates: Count
     epochs: Count
     seed: Whole
     sampler: Literal["tpe", "nsga2"]
+    engine: Literal["auto", "batched", "processes"]
+    wave: Count | Literal["auto"]
+    screen: ScreenConfig | None
+    closing: ClosingConfig
     objectives: Annotated[tuple[str, ...], Field(min_length=1)]
     space: dict[str, tuple[Positive, Positive]]
 

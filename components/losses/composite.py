@@ -45,6 +45,11 @@ class Leaf:
             factor *= section.weight * factor_at(section.schedule, progress)
         return factor
 
+    @property
+    def weighted(self) -> bool:
+        """Whether no weight along the nesting is 0."""
+        return all(section.weight > 0 for section in self.chain)
+
     def given(self, outputs: Outputs) -> bool:
         """Whether these outputs hold all that the term reads."""
         return all(name in outputs for name in self.term.needs)
@@ -97,11 +102,24 @@ class Composite:
     def __init__(self, terms: Mapping[str, Any], settings: Any) -> None:
         self.leaves = tuple(_leaves(terms, settings))
         self.names = tuple(leaf.name for leaf in self.leaves)
+        self.weighted = tuple(leaf.name for leaf in self.leaves if leaf.weighted)
         self.normalise = bool(_option(settings, "normalise"))
 
     def factors(self, progress: float) -> tuple[float, ...]:
         """weight x schedule of every term at `progress`, brought to a sum of 1 where the settings ask for that."""
-        factors = tuple(leaf.factor(progress) for leaf in self.leaves)
+        return self._normalised(tuple(leaf.factor(progress) for leaf in self.leaves))
+
+    def balanced(self, weights: Mapping[str, float], progress: float) -> tuple[float, ...]:
+        """`factors` with these weights of the weighted terms in the place of the settings'; schedules stay in force."""
+        factors = []
+        for leaf in self.leaves:
+            factor = weights[leaf.name] if leaf.weighted else 0.0
+            for section in leaf.chain:
+                factor *= factor_at(section.schedule, progress)
+            factors.append(factor)
+        return self._normalised(tuple(factors))
+
+    def _normalised(self, factors: tuple[float, ...]) -> tuple[float, ...]:
         total = sum(factors) if self.normalise else 0.0
         return tuple(factor / total for factor in factors) if total else factors
 
@@ -147,27 +165,27 @@ class Composite:
         }
 
     def __call__(
-        self, outputs: Outputs, batch: Batch, counts: Mapping[str, Tensor], progress: float
+        self,
+        outputs: Outputs,
+        batch: Batch,
+        counts: Mapping[str, Tensor],
+        progress: float,
+        reported: tuple[float, ...] | None = None,
     ) -> tuple[Tensor, Report]:
         """This part's share of the loss (scalar, float32 or float64) and what to log of it.
 
         Terms of weight 0 are reported and not differentiated. With nothing valid the loss is exactly 0 and still has a
         graph. No operation waits for the device; `check_finite` does, once.
 
+        Args:
+            reported: factor of every term, of `balanced`; None takes those of the settings.
+
         Raises:
             EquipoiseError: E_LOSS_OUTPUT (78) when the model does not give what a weighted term needs.
         """
-        reported = self.factors(progress)
-        factors = self._factors(outputs, reported)
-        graph, nothing_learns = torch.is_grad_enabled(), not any(factors)
-        sums, numbers = {}, {}
-        with _full_precision(outputs):
-            for leaf, factor in zip(self.leaves, factors, strict=True):
-                if leaf.given(outputs):
-                    with torch.set_grad_enabled(graph and (factor > 0 or nothing_learns)):
-                        values, valid = leaf.term.loss(outputs, batch, leaf.settings)
-                        sums[leaf.name] = torch.where(valid, values, 0.0).sum()
-                        numbers[leaf.name] = valid.sum()
+        reported = self.factors(progress) if reported is None else reported
+        factors = self.in_force(outputs, reported)
+        sums, numbers = self._sums(outputs, batch, factors)
         totals = self._stack(sums, torch.float32, outputs)
         # One small copy that the device fetches on its own; a cached tensor would have to follow every schedule.
         weights = torch.tensor(factors, dtype=totals.dtype).to(totals.device, non_blocking=True)
@@ -177,18 +195,39 @@ class Composite:
         return loss, Report(self.names, reported, totals.detach(), self._stack(numbers, torch.long, outputs))
 
     def shares(
-        self, outputs: Outputs, batch: Batch, counts: Mapping[str, Tensor], progress: float
-    ) -> dict[str, Tensor]:
-        """Each weighted term's share of the loss with its graph: what `__call__` adds up, kept apart."""
-        factors = self._factors(outputs, self.factors(progress))
-        shares = {}
+        self,
+        outputs: Outputs,
+        batch: Batch,
+        counts: Mapping[str, Tensor],
+        progress: float,
+        reported: tuple[float, ...] | None = None,
+    ) -> tuple[dict[str, Tensor], Report]:
+        """Each weighted term's share of the loss with its graph, and what to log: `__call__` before it adds up."""
+        reported = self.factors(progress) if reported is None else reported
+        factors = self.in_force(outputs, reported)
+        sums, numbers = self._sums(outputs, batch, factors)
+        shares = {
+            name: sums[name] * factor / counts[name].clamp(min=1)
+            for name, factor in zip(self.names, factors, strict=True)
+            if factor
+        }
+        totals = self._stack({name: total.detach() for name, total in sums.items()}, torch.float32, outputs)
+        return shares, Report(self.names, reported, totals, self._stack(numbers, torch.long, outputs))
+
+    def _sums(
+        self, outputs: Outputs, batch: Batch, factors: Sequence[float]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Sum and number of the valid values of every term given; a graph where the factor is above 0, or all are 0."""
+        graph, nothing_learns = torch.is_grad_enabled(), not any(factors)
+        sums, numbers = {}, {}
         with _full_precision(outputs):
             for leaf, factor in zip(self.leaves, factors, strict=True):
-                if factor:
-                    values, valid = leaf.term.loss(outputs, batch, leaf.settings)
-                    total = torch.where(valid, values, 0.0).sum()
-                    shares[leaf.name] = total * factor / counts[leaf.name].clamp(min=1)
-        return shares
+                if leaf.given(outputs):
+                    with torch.set_grad_enabled(graph and (factor > 0 or nothing_learns)):
+                        values, valid = leaf.term.loss(outputs, batch, leaf.settings)
+                        sums[leaf.name] = torch.where(valid, values, 0.0).sum()
+                        numbers[leaf.name] = valid.sum()
+        return sums, numbers
 
     def check_finite(self, report: Report, step: int, replay: Iterable[tuple[Outputs, Batch]]) -> None:
         """Stops the training when a valid value was NaN or inf. Waits for the device, so call it once a step.
@@ -213,8 +252,12 @@ class Composite:
                             _name_culprit(leaf, leaf.term.loss(outputs, batch, leaf.settings), batch, step)
         raise _nonfinite(", ".join(broken), step, "samples of another rank or of values drawn anew", "NaN or inf")
 
-    def _factors(self, outputs: Outputs, weights: tuple[float, ...]) -> list[float]:
-        """Weight in force per term; 0 for those that this supervision step does not give."""
+    def in_force(self, outputs: Outputs, weights: tuple[float, ...]) -> list[float]:
+        """Of `weights`, one a term, those in force: 0 for a term that this supervision step does not give.
+
+        Raises:
+            EquipoiseError: E_LOSS_OUTPUT (78) when the model does not give what a weighted term needs.
+        """
         factors = []
         for leaf, weight in zip(self.leaves, weights, strict=True):
             given = leaf.given(outputs)

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from components.data.manifest import verify_once
 from components.errors import EquipoiseError, Exit, bad_data
+from components.losses.balancing import balancer
 from components.losses.composite import Composite, Report
-from components.losses.contract import Batch, Outputs
-from components.losses.gradient_panel import GradientPanel, gradient_panel
+from components.losses.contract import Batch
+from components.losses.gradient_panel import GradientPanel
 from components.losses.health import as_text
 from components.training import checkpoint, ema, optimizer
 from components.training.curves import Curves
@@ -25,18 +26,18 @@ from components.training.distributed import (
     check_divisible,
     from_leader,
     joined,
-    sum_gradients,
     sum_over_ranks,
     wait_for_all,
 )
-from components.training.fingerprint import fingerprint, numerics, recipe
-from components.training.finished import finished_summary, remove_finished, write_finished
+from components.training.fingerprint import fingerprint, numerics
+from components.training.finished import card_of, finished_summary, remove_finished, write_finished
 from components.training.interrupt import TrainingInterrupted, stop_requests
-from components.training.precision import autocast, choose_device, choose_precision, compile_blocks, eager, reproducible
+from components.training.precision import choose_device, choose_precision, compile_blocks, reproducible
 from components.training.progress import Show, say, shown
 from components.training.report import Window, panel_due
 from components.training.seeds import seed_everything
 from components.training.state import Run, restore, save, usable_slot
+from components.training.step import counts_of, panel_of, rollouts, take_gradients, teach_balancer
 from components.training.watch import Watch
 from components.workload import Workload
 
@@ -125,6 +126,7 @@ def _start(
         average=average,
         optimizer=optimizer.adamw(model, settings.learning_rate, settings.weight_decay),
         composite=composite,
+        balancer=balancer(settings.balancer, composite.weighted),
         window=Window(composite.names, device),
         curves=Curves(folder / "curves.jsonl", ranks.leads),
         watch=Watch(workload.health),
@@ -165,7 +167,7 @@ def _train_epoch(run: Run, show: Show) -> None:
         progress = _share_done(run, steps) + 0.5 / (steps * settings.epochs)
         left, first = steps - position.step_in_epoch - 1, position.epoch == 0
         due = panel_due(position.step + 1, left, first, settings.report_every, len(run.composite.names))
-        panel = _gradient_panel(run, group, progress) if due else None
+        panel = panel_of(run, group, progress) if due else None
         norm, rate = _take_step(run, group, progress)
         position.step += 1
         position.step_in_epoch += 1
@@ -195,70 +197,24 @@ def _take_step(run: Run, group: list[Batch], progress: float) -> tuple[Tensor, f
     Returns:
         The gradient norm before clipping and the learning rate.
     """
-    settings, ranks = run.section.training, run.ranks
-    counts = run.composite.counts(group, run.workload.supervision_steps(run.section), ranks.world)
-    counts = {name: count.to(run.device) for name, count in counts.items()}
+    settings = run.section.training
+    counts = counts_of(run, group, run.ranks.world)
     run.optimizer.zero_grad(set_to_none=True)
-    loss, total = torch.zeros((), device=run.device), None
-    for index in range(ranks.rank, len(group), ranks.world):
-        for batch, outputs in _rollout(run, group, index):
-            part, report = run.composite(outputs, batch, counts, progress)
-            part.backward()
-            loss += part.detach()
-            total = report if total is None else total + report
-            del outputs, part
+    loss, total = take_gradients(run, group, counts, progress)
     run.window.steps += 1
     if total is not None:
         run.window.add(loss, total)
-    parameters = run.parameters
-    optimizer.fill_missing_gradients(parameters)
-    sum_gradients(parameters, ranks)
-    norm = optimizer.gradient_norm(parameters)
+    norm = optimizer.gradient_norm(run.parameters)
     finite = torch.isfinite(norm) if total is None else torch.isfinite(norm) & torch.isfinite(total.sums).all()
     if not finite:
         _refuse_not_finite(run, group, total, norm)
-    optimizer.clip(parameters, norm, settings.clip_norm)
+    optimizer.clip(run.parameters, norm, settings.clip_norm)
     rate = settings.learning_rate * optimizer.rate_factor(progress, settings.warmup_share)
     optimizer.set_rate(run.optimizer, rate)
     run.optimizer.step()
+    teach_balancer(run, group, counts, total, rate)
     ema.update(run.averaged, ema.decay_at(run.position.step + 1, settings.ema))
     return norm, rate
-
-
-def _gradient_panel(run: Run, group: list[Batch], progress: float) -> GradientPanel:
-    """What each term pulls in the step about to be taken, on this rank's first micro-batch alone.
-
-    The step finds everything as it was: it seeds its own random numbers, no gradient is left in a parameter, and what
-    the forward pass changes in buffers is put back. Rank 0's panel is the one reported; the others compute theirs
-    because a term may look across ranks.
-    """
-    index = min(run.ranks.rank, len(group) - 1)
-    counts = run.composite.counts([group[index]], run.workload.supervision_steps(run.section))
-    counts = {name: count.to(run.device) for name, count in counts.items()}
-    before = [buffer.clone() for buffer in run.model.buffers()]
-    with eager(run.section.training.compile):
-        panel = gradient_panel(run.composite, _rollout(run, group, index), counts, progress, run.parameters)
-    for buffer, value in zip(run.model.buffers(), before, strict=True):
-        buffer.copy_(value)
-    return panel
-
-
-def _rollout(run: Run, group: list[Batch], index: int) -> Iterator[tuple[Batch, Outputs]]:
-    """The supervision steps of one micro-batch, on the device.
-
-    The loss of a step is backpropagated, and its memory freed, before the next is computed. The same micro-batch of the
-    same step always draws the same random numbers.
-    """
-    seed_everything(run.section.training.seed, run.position.step, index)
-    batch = {name: tensor.to(run.device, non_blocking=True) for name, tensor in group[index].items()}
-    rollout = run.workload.rollout(run.model, batch, run.section)
-    while True:
-        with autocast(run.device, run.precision):
-            outputs = next(rollout, None)
-        if outputs is None:
-            return
-        yield batch, outputs
-        del outputs
 
 
 def _refuse_not_finite(run: Run, group: list[Batch], total: Report | None, norm: Tensor) -> NoReturn:
@@ -269,8 +225,7 @@ def _refuse_not_finite(run: Run, group: list[Batch], total: Report | None, norm:
     """
     step = run.position.step + 1
     if total is not None:
-        mine = range(run.ranks.rank, len(group), run.ranks.world)
-        replay = ((outputs, batch) for index in mine for batch, outputs in _rollout(run, group, index))
+        replay = ((outputs, batch) for batch, outputs in rollouts(run, group))
         run.composite.check_finite(total, step, replay)
     broken = [n for n, p in run.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
     samples = [i for batch in group if "sample_id" in batch for i in batch["sample_id"].tolist()]
@@ -287,9 +242,10 @@ def _refuse_not_finite(run: Run, group: list[Batch], total: Report | None, norm:
 def _report(run: Run, progress: float, norm: Tensor, rate: float, panel: GradientPanel | None) -> None:
     report = run.window.summarise(run.ranks)
     run.window.clear()
-    gradients = {"gradients": panel.rows()} if panel else {}
-    nested = {"composites": totals} if (totals := run.composite.totals(report["terms"], progress)) else {}
-    _publish(run, {**report, **nested, **gradients, "gradient_norm": float(norm), "learning_rate": rate}, progress)
+    gradients = panel.rows() if panel else {}
+    nested = run.composite.totals(report["terms"], progress) if run.balancer is None else {}
+    totals = {"composites": nested} if nested else {}
+    _publish(run, {**report, **totals, **gradients, "gradient_norm": float(norm), "learning_rate": rate}, progress)
 
 
 def _publish(run: Run, values: Mapping[str, Any], progress: float) -> None:
@@ -329,6 +285,8 @@ def _validate(run: Run, show: Show) -> None:
     _publish(run, {"validation": metrics}, progress)
     position.epoch += 1
     position.step_in_epoch = 0
+    if run.balancer is not None:
+        run.balancer.end_epoch()
     if position.best is None or objective > position.best:
         position.best, position.best_epoch, position.stale, position.metrics = objective, position.epoch, 0, metrics
         run.best = {name: t.detach().cpu().clone() for name, t in run.average.state_dict().items()}
@@ -362,20 +320,7 @@ def _finish(run: Run) -> dict[str, Any]:
         "fingerprint": run.fingerprint,
     }
     if run.ranks.leads:
-        card = {
-            "workload": run.workload.name,
-            "section": recipe(run.section),
-            "parameters": sum(p.numel() for p in run.model.parameters()),
-            "fingerprint": run.fingerprint,
-            "threads": run.section.training.threads,
-            "numerics": numerics(run.device, run.precision),
-            "torch": torch.__version__,
-            "best_epoch": position.best_epoch,
-            "steps": position.step,
-            "validation": summary["metrics"],
-            "alarms": run.watch.raised,
-            **run.workload.facts(run.section),
-        }
+        card = card_of(run.workload, run.section, run.model, numerics(run.device, run.precision), summary)
         run.curves.mark()
         write_finished(run.folder, run.prepared, run.workload.served, run.best, card, summary)
     _tidy(run.folder, run.ranks)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from components.losses.balancing import Balancer
 from components.losses.composite import Composite
 from components.training import checkpoint, ema
 from components.training.curves import Curves
@@ -51,6 +52,7 @@ class Run:
     average: nn.Module
     optimizer: torch.optim.Optimizer
     composite: Composite
+    balancer: Balancer | None
     window: Window
     curves: Curves
     watch: Watch
@@ -101,6 +103,8 @@ def restore(run: Run, slot: checkpoint.Slot) -> None:
     run.average.load_state_dict(checkpoint.under("average", slot.tensors))
     checkpoint.restore_optimizer(run.optimizer, run.model, checkpoint.under("optimizer", slot.tensors))
     checkpoint.restore_random_state(checkpoint.under("random", slot.tensors), slot.state["random"])
+    if run.balancer is not None:
+        run.balancer.restore(checkpoint.under("balancer", slot.tensors))
     run.best = checkpoint.under("best", slot.tensors)
     run.position = Position(**slot.state["position"])
     window = slot.tensors["window"] if run.ranks.leads else torch.zeros_like(run.window.sums)
@@ -122,6 +126,7 @@ def save(run: Run) -> None:
         **checkpoint.prefixed("model", run.model.state_dict()),
         **checkpoint.prefixed("average", run.average.state_dict()),
         **checkpoint.prefixed("optimizer", checkpoint.optimizer_tensors(run.optimizer, run.model)),
+        **checkpoint.prefixed("balancer", run.balancer.state() if run.balancer is not None else {}),
         **checkpoint.prefixed("best", run.best),
         **checkpoint.prefixed("random", random_tensors),
         "window": gathered,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from components.errors import EquipoiseError, Exit
 from components.losses.composite import Composite, stack_steps
 from components.losses.contract import Masked, Term
-from components.losses.gradient_panel import gradient_panel
+from components.losses.gradient_panel import effective_number, gradient_panel
 
 
 def section(weight=1.0, schedule=((0.0, 1.0),), **more):
@@ -82,7 +83,7 @@ def test_normalised_weights_sum_to_one_all_along_and_keep_their_proportions():
     loss, report = normalised(outputs, data, normalised.counts([data], 1), 0.0)
     assert float(loss.detach()) == pytest.approx(3 / 5 * 2 + 2 / 5 * 4)
     assert report.rows()["b"]["weight"] == pytest.approx(0.4)
-    shares = normalised.shares(outputs, data, normalised.counts([data], 1), 0.0)
+    shares, _ = normalised.shares(outputs, data, normalised.counts([data], 1), 0.0)
     assert float(sum(shares.values()).detach()) == pytest.approx(float(loss.detach()))
 
 
@@ -268,9 +269,20 @@ def test_gradient_panel_by_hand():
     assert panel.norms == {"a": 3.0, "b": 1.0, "c": 4.0, "flat": 0.0}
     assert panel.shares == {"a": 0.375, "b": 0.125, "c": 0.5, "flat": 0.0}
     assert panel.cosines == {("a", "b"): -1.0, ("a", "c"): 0.0, ("b", "c"): 0.0}
-    assert panel.rows()["c"] == {"norm": 4.0, "share": 0.5}
+    rows = panel.rows()
+    assert rows["gradients"]["c"] == {"norm": 4.0, "share": 0.5}
+    assert rows["cosines"] == {"a": {"b": -1.0, "c": 0.0}, "b": {"c": 0.0}}
+    assert rows["effective_terms"] == pytest.approx(2.0 ** (0.375 * math.log2(8 / 3) + 0.125 * 3 + 0.5))
     composite(outputs, labels, counts, 0.0)[0].backward()
     assert w.grad.tolist() == [2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("shares", "number"),
+    [([0.25] * 4, 4.0), ([1.0, 0.0], 1.0), ([3.0], 1.0), ([0.5, 0.25, 0.25], 2.0**1.5), ([2.0, 2.0], 2.0)],
+)
+def test_the_effective_number_of_terms(shares, number):
+    assert effective_number(shares) == pytest.approx(number)
 
 
 def test_gradient_panel_compares_what_terms_share():

@@ -26,9 +26,9 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def train_on_two(prepared: Path, folder: Path) -> None:
+def train_on_two(prepared: Path, folder: Path, *arguments: str) -> None:
     shared = {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    command = [sys.executable, "-m", "tests.training.toy", str(prepared), str(folder)]
+    command = [sys.executable, "-m", "tests.training.toy", str(prepared), str(folder), *arguments]
     processes = [
         subprocess.Popen(
             command,

@@ -19,6 +19,9 @@ from components.training.loop import train
 from components.workload import Workload
 
 FEATURES = 6
+STATIC = {
+    "method": "static", "temperature": 2.0, "smoothing": 0.1, "logit_rate": 0.025, "logit_decay": 0.001, "radius": 0.5
+}  # fmt: skip
 
 
 class ToyData(Section):
@@ -56,7 +59,7 @@ def section(**changes: Any) -> ToySection:
         "training": {
             "seed": 3, "epochs": 3, "batch_tokens": 100, "accumulate": 2, "learning_rate": 0.01, "warmup_share": 0.2,
             "weight_decay": 0.1, "clip_norm": 1.0, "ema": 0.9, "precision": "fp32", "compile": False,
-            "checkpoint_every": 2, "report_every": 1, "patience": 5, "threads": 1,
+            "checkpoint_every": 2, "report_every": 1, "patience": 5, "threads": 1, "balancer": STATIC,
         },
     }  # fmt: skip
     for path, value in changes.items():
@@ -166,5 +169,6 @@ WORKLOAD = Workload(
 
 
 if __name__ == "__main__":
-    summary = train(WORKLOAD, section(), Path(sys.argv[1]), Path(sys.argv[2]), device="cpu")
+    chosen = {**STATIC, "method": sys.argv[3] if len(sys.argv) > 3 else "static"}
+    summary = train(WORKLOAD, section(training__balancer=chosen), Path(sys.argv[1]), Path(sys.argv[2]), device="cpu")
     print(summary["steps"])

@@ -9,6 +9,7 @@ from typing import Any
 
 from components.config_assertions import AssertionsConfig
 from components.workloads.assertions.data import prepare
+from tests.training.toy import STATIC
 
 NOUNS = ("Total", "Count", "Width", "Label", "Index", "Price", "Score", "Depth")
 ALWAYS = [[0.0, 1.0]]
@@ -52,7 +53,7 @@ def training(**other: Any) -> dict[str, Any]:
     base = {
         "seed": 1, "epochs": 2, "batch_tokens": 4096, "accumulate": 1, "learning_rate": 3e-3, "warmup_share": 0.1,
         "weight_decay": 0.01, "clip_norm": 1.0, "ema": 0.9, "precision": "fp32", "compile": False,
-        "checkpoint_every": 1000, "report_every": 5, "patience": 9, "threads": 1,
+        "checkpoint_every": 1000, "report_every": 5, "patience": 9, "threads": 1, "balancer": STATIC,
     }  # fmt: skip
     return base | other
 
