@@ -12,6 +12,8 @@ import typer
 from flows import present, terminal
 from flows.cli_doctor import doctor
 from flows.cli_gate import gate
+from flows.cli_lineage import diff, lineage, reproduce
+from flows.cli_tune import tune
 from flows.options import (
     Actor,
     AnyWorkload,
@@ -138,28 +140,7 @@ def retrain(
     raise typer.Exit(present.STATUS[outcome["decision"]])
 
 
-@app.command(epilog=example("equipoise tune tool_calling --candidates 16"))
-def tune(
-    workload: Workload,
-    candidates: Annotated[
-        int | None, typer.Option("--candidates", min=1, help="Total number of candidates; a second call continues.")
-    ] = None,
-    campaign: Annotated[
-        str | None, typer.Option("--campaign", metavar="NAME", help="Its name [default: a digest of data and recipe].")
-    ] = None,
-    data: Data = None,
-    assign: Assign = None,
-    json: Json = False,
-    state: State = None,
-    project: Project = None,
-    debug: Debug = False,
-) -> None:
-    """Searches the loss weights by evidence and writes tuned/<workload>.yaml, a diff to review."""
-    where = place_of(workload, state, project)
-    edited(where, workload, assign, data, None, None)
-    from flows.tune import run
-
-    terminal.emit(run(where, workload, candidates, campaign, terminal.say), json, present.tune)
+app.command(epilog=example("equipoise tune tool_calling --candidates 16"))(tune)
 
 
 @app.command(epilog=example("equipoise study tool_calling --set 'study.seeds=[1, 2, 3, 4, 5]'"))
@@ -306,6 +287,9 @@ def status(
 
 
 app.command(epilog=example("equipoise doctor --fix"))(doctor)
+app.command(epilog=example("equipoise lineage tool_calling 3"))(lineage)
+app.command(epilog=example("equipoise diff tool_calling 3 2"))(diff)
+app.command(epilog=example("equipoise reproduce tool_calling 3"))(reproduce)
 
 
 @app.command(epilog=example("equipoise data tool_calling --fetch sgd"))

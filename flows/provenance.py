@@ -10,6 +10,7 @@ from typing import Any
 from components.data.manifest import read_manifest
 from components.files import sha256_file, sha256_json
 from components.registry import artefacts
+from components.workload import Workload
 from flows.state import Place
 
 TEST = "test"
@@ -51,6 +52,12 @@ def servable_digest(folder: Path) -> str:
     """`artefacts.model_digest` of the folder's servable files, before they are packaged."""
     files = {path.relative_to(folder).as_posix(): path for path in artefacts.servable_files(folder)}
     return sha256_json([[name, sha256_file(files[name])] for name in sorted(files)])
+
+
+def beside_digests(place: Place, section: Any, record: Workload) -> dict[str, str]:
+    """SHA-256 of what a training reads beside the prepared data (a teacher's answers), by path in the project."""
+    files = record.beside(section, place.prepared(record.name))
+    return {path.relative_to(place.project).as_posix(): sha256_file(path) for path in files}
 
 
 def tags(place: Place, workload: str) -> dict[str, str | None]:

@@ -127,7 +127,7 @@ def _register(
         examples = golden_requests(at)
         made = packaging.log_model(
             at.store, run_id, folder, at.name,
-            examples=examples, optional=at.record.optional, metrics=metrics, tags=tags,
+            examples=examples, optional=at.record.optional, metrics=metrics, tags=tags, params=at.place.params,
         )  # fmt: skip
         tracking.finish_run(at.store, run_id, metrics=tracking.flatten(metrics, "/"))
         found = made.version
@@ -138,6 +138,7 @@ def _register(
             "data_digest": tags["data_digest"],
             "model_digest": provenance.servable_digest(folder),
             "run_id": version.run_id,
+            "beside": provenance.beside_digests(at.place, at.section, at.record),
         }
         at.ledger.append_register(
             at.name, found, actor=at.actor, key=f"register/{found}", details=details, reason=reason

@@ -25,6 +25,7 @@ from components.workload import workload
 SERVED_BY = ("mlflow", "numpy", "pandas", "polars", "pydantic", "pyyaml", "safetensors", "scikit-learn", "scipy")
 SERVED_BY += ("tokenizers", "torch")
 CODE, MODEL, SERVING = "served_model.py", "artifacts/model", f"artifacts/{answers.SERVING}"
+SOURCES, PARAMS = "code", "artifacts/params.yaml"  # this package, and the parameters, as they were
 ARTEFACT_DIGEST, MODEL_DIGEST = "artefact_digest", "model_digest"
 
 
@@ -48,6 +49,7 @@ def log_model(
     optional: Sequence[str] = (),
     metrics: Mapping[str, Any] | None = None,
     tags: Mapping[str, Any] | None = None,
+    params: Path | None = None,
 ) -> Registered:
     """Packages a checkpoint or baseline folder, logs it under the run and registers it as the next version.
 
@@ -57,6 +59,7 @@ def log_model(
         optional: further fields a request may have (MLflow drops fields that its signature does not name).
         metrics: shown with the model in MLflow.
         tags: go on the version (git_commit, data_digest, params_digest, ...); None values are left out.
+        params: params.yaml as the model was trained with, kept beside it so that it can be made again.
 
     Raises:
         EquipoiseError: E_MISSING (66), E_ARTEFACT_PICKLE (65), E_ARTEFACT_LINK (78), E_TRACKING (69).
@@ -67,7 +70,7 @@ def log_model(
         created = mlflow.create_logged_model(run.info.experiment_id, name=workload_name, source_run_id=run_id)
         try:
             folder = Path(scratch) / "artefact"
-            content = build(folder, model_folder, workload_name, examples, optional, run_id, created.model_id)
+            content = build(folder, model_folder, workload_name, examples, optional, run_id, created.model_id, params)
             digest = artefacts.write_manifest(folder)
             mlflow.log_model_artifacts(created.model_id, str(folder))
         except BaseException:
@@ -108,6 +111,7 @@ def build(
     optional: Sequence[str] = (),
     run_id: str | None = None,
     model_id: str | None = None,
+    params: Path | None = None,
 ) -> str:
     """Writes the MLflow model folder (without manifest) to `folder`, which must not exist; returns the model digest.
 
@@ -124,6 +128,9 @@ def build(
     serving = folder.with_name(answers.SERVING)
     golden = _golden(staged, workload_name, examples)
     write_json(serving, golden)
+    kept = {"model": str(staged), "serving": str(serving)}
+    if params is not None:
+        kept["params"] = str(shutil.copyfile(params, folder.with_name(Path(PARAMS).name)))
     calm_environment()
     import mlflow.pyfunc
     from mlflow.models import Model
@@ -133,7 +140,7 @@ def build(
         mlflow.pyfunc.save_model(
             path=str(folder),
             python_model=str(Path(__file__).with_name(CODE)),
-            artifacts={"model": str(staged), "serving": str(serving)},
+            artifacts=kept,
             code_paths=[str(Path(components.__file__).parent)],
             pip_requirements=requirements(json.loads((staged / "model.json").read_text("utf-8")).get("packages", ())),
             signature=signature(examples, golden["outputs"], optional),

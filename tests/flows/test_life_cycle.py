@@ -46,6 +46,7 @@ def test_the_cycle_of_a_model(tmp_path):
 
     check_answers(project)
     check_moved_state(project, tmp_path / "elsewhere" / "state", first)
+    check_lineage(project)
     check_rollback(project, first["champion"])
     check_shell_gives_the_same_bytes(project)
 
@@ -63,6 +64,21 @@ def check_answers(project):
     refused = command(project, "predict", W, "--input", "bad.jsonl", "--output", "out.jsonl")
     assert refused.returncode == 65 and "bad.jsonl line 2" in refused.stderr
     assert not (project / "out.jsonl").exists()
+
+
+def check_lineage(project):
+    """The trained version tells its making, and comes out byte for byte though params.yaml was changed since."""
+    told = answer(project, "lineage", W, "2")
+    assert told["kind"] == "trm" and told["training"]["steps"] > 0 and told["judgements"][0]["heads"]
+    parameters = (project / "params.yaml").read_bytes()
+    edited = parameters.replace(b"learning_rate: 2.0e-3", b"learning_rate: 4.0e-3", 1)
+    assert edited != parameters
+    (project / "params.yaml").write_bytes(edited)
+    made = answer(project, "reproduce", W, "2")
+    (project / "params.yaml").write_bytes(parameters)
+    assert made["equal"] and made["differs"] == [] and "model.safetensors" in made["files"]
+    between = answer(project, "diff", W, "2", "1")
+    assert not between["equal"] and between["training"]["steps"] == [told["training"]["steps"], None]
 
 
 def check_moved_state(project, elsewhere, first):
