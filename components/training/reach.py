@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,7 @@ STAGES = {  # the functions of a Workload that a stage calls
 BEGINNINGS = {
     "train": (("components.training.loop", "train"), ("components.training.rehearsals", "train_rehearsals")),
     "teacher": (("components.training.loop", "train"),),
+    "evaluate": (("components.evaluation.loss_picture", "draw_losses"),),
 }
 # Followed but not counted: parameters count by their values, errors leave no result, the record only names functions.
 NOT_COUNTED = (
@@ -128,8 +130,14 @@ def read_module(name: str, root: Path) -> Module | None:
     path = _file(name, root)
     if path is None:
         return None
+    return _parsed(path, root, path.read_bytes())
+
+
+@lru_cache(maxsize=1024)
+def _parsed(path: Path, root: Path, code: bytes) -> Module:
+    """A campaign asks for every candidate, and the code seldom changes between."""
     module = Module(path, root)
-    for statement in ast.parse(path.read_bytes(), str(path)).body:
+    for statement in ast.parse(code, str(path)).body:
         _enter(statement, module)
     return module
 
