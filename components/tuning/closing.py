@@ -9,11 +9,18 @@ objectives.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+from components.tuning import study
+from components.tuning.pareto import ranked
 from components.tuning.study_compare import Difference, Scores, adjusted, differences
+from components.workload import Workload
+
+if TYPE_CHECKING:
+    from components.tuning.campaign import Campaign
 
 DEFAULT = 0  # number of the candidate with the default weights
 KEEP = "within seed noise: keep the defaults"
@@ -31,12 +38,55 @@ class Judgement:
         sentence: `better: ...`, exactly `within seed noise: keep the defaults`, or `trade-off: choose ...`.
         chosen: number of the candidate that the sentence is about; 0 when the defaults are kept.
         rows: contestant -> its differences to the default, one an objective, adjusted over all of them.
+        contestants: who was trained; one that diverged with some seed has no row.
+        seeds: of each contestant and of the default.
+        cpu_seconds: of these trainings.
     """
 
     verdict: Verdict
     sentence: str
     chosen: int
     rows: Mapping[int, tuple[Difference, ...]]
+    contestants: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = ()
+    cpu_seconds: float = 0.0
+
+
+def run(
+    workload: Workload,
+    section: Any,
+    prepared: Path,
+    state: Path,
+    found: Campaign,
+    *,
+    project: str,
+    device: str | None = None,
+    say: study.Say,
+) -> Judgement:
+    """Trains the best section.tuning.closing.candidates of a campaign and the default with fresh seeds, and judges.
+
+    What an earlier call trained is found again; nothing is trained where no candidate but the default is left.
+
+    Raises:
+        TrainingInterrupted: on ctrl-C, with the state saved.
+        EquipoiseError: E_CONFIG_KEY (78) for an objective without scores by sample; what `study.run` reports.
+    """
+    settings, evaluation = section.tuning, section.evaluation
+    few = [each for each in ranked(found.judged) if each.number != DEFAULT][: settings.closing.candidates]
+    if not few:
+        return conclude({}, 0)
+    seeds = fresh_seeds({section.training.seed}, settings.closing.seeds)
+    asked = as_study(section, {each.number: each.weights for each in few}, seeds, settings.epochs, found.objectives)
+    trained = study.run(workload, asked, prepared, state, project=project, device=device, say=say)
+    judged = judge(
+        trained.scores,
+        found.objectives,
+        resamples=evaluation.resamples,
+        confidence=evaluation.confidence,
+        seed=evaluation.seed,
+    )
+    spent = round(sum(run.cpu_seconds for runs in trained.runs.values() for run in runs), 3)
+    return replace(judged, contestants=tuple(each.number for each in few), seeds=seeds, cpu_seconds=spent)
 
 
 def fresh_seeds(used: Collection[int], number: int) -> tuple[int, ...]:

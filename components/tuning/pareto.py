@@ -33,13 +33,21 @@ def best(candidates: Sequence[Candidate]) -> Candidate:
     return max(candidates, key=lambda each: (each.mean, -each.number))
 
 
+def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Candidates in the order in which they are worth another look: the front of those that could be promoted, then the
+    rest of these, then all others; by mean within each, the first of equal ones first."""
+    kept = [each for each in candidates if each.feasible]
+    ahead = {kept[i].number for i in front([list(each.objectives.values()) for each in kept])}
+    return sorted(candidates, key=lambda each: (not each.feasible, each.number not in ahead, -each.mean, each.number))
+
+
 def importances(campaign: Campaign) -> dict[str, dict[str, float | None]]:
     """Weight -> objective -> Spearman's rank correlation over the finished candidates, in [-1, 1].
 
     None with fewer than five candidates or where a column does not vary. It says which way an objective went with a
     weight in this campaign; with tens of candidates it is a hint, not a measurement.
     """
-    done = campaign.complete
+    done = [each for each in campaign.complete if not each.stopped]
     found: dict[str, dict[str, float | None]] = {}
     for knob in campaign.space:
         values = [each.weights[knob.key] for each in done]
@@ -54,7 +62,7 @@ def draw(campaign: Campaign, chosen: Candidate, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    done, names = campaign.complete, campaign.objectives
+    done, names = campaign.judged, campaign.objectives
     points = {name: [each.objectives[name] for each in done] for name in names}
     kept = set(front([[each.objectives[name] for name in names] for each in done]))
     pairs: list[tuple[str | None, str]] = list(combinations(names, 2)) or [(None, names[0])]
@@ -65,7 +73,7 @@ def draw(campaign: Campaign, chosen: Candidate, path: Path) -> None:
         _panel(axes, horizontal, points[up], done, kept, chosen)
         axes.set(xlabel=across or "candidate", ylabel=up)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
-    figure.suptitle(f"{campaign.name}: {len(done)} candidates, one seed each")
+    figure.suptitle(f"{campaign.name}: {len(done)} candidates at full length, one seed each")
     write_atomically(path, lambda handle: figure.savefig(handle, format="png", dpi=110))
 
 
