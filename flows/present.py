@@ -167,6 +167,11 @@ def tune(document: Mapping[str, Any]) -> str:
     return "\n".join([counts, *table([["candidate", *names, "weights"], *rows]), *files, f"{document['verdict']}."])
 
 
+def helped(document: Mapping[str, Any]) -> str:
+    """What is left to say for a process that helped."""
+    return f"{document['study']}: {document['candidates']} candidates, nothing is left to help with"
+
+
 def study(document: Mapping[str, Any]) -> str:
     """The study's table, what was resampled, where the rest lies, and its closing sentence."""
     from components.tuning.study_report import notes, rows

@@ -6,63 +6,118 @@ import json
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from components.errors import EquipoiseError, Exit
 from components.files import write_json
 from components.registry import tracking
-from components.tuning.space import knobs
+from components.tuning.scale_free import starting_points
+from components.tuning.space import Knob, knobs, screened
 from flows import provenance
 from flows.stages import bring_up_to_date, needed
 from flows.state import Place, exclusive, make_state
+from flows.tune_helpers import champion_weights, processes
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,60}")
 Say = Callable[[str], object]
 
 
-def run(place: Place, name: str, total: int | None, campaign_name: str | None, say: Say) -> dict[str, Any]:
+def run(
+    place: Place,
+    name: str,
+    total: int | None,
+    campaign_name: str | None,
+    say: Say,
+    begin_from: Path | None = None,
+) -> dict[str, Any]:
     """Brings a campaign to `total` candidates (None: as params.yaml says) and returns its document.
+
+    Args:
+        begin_from: result.json of an earlier campaign, whose front a new one begins with.
 
     Raises:
         EquipoiseError: E_USAGE (2) for a name no folder can have, E_BUSY (75), and what stages, campaign, storage
             and MLflow report.
         KeyboardInterrupt: on ctrl-C, with the state saved.
     """
-    if campaign_name is not None and not NAME.fullmatch(campaign_name):
-        raise EquipoiseError("USAGE", "--campaign", "must be lower-case letters, digits, . _ and -", got=campaign_name,
-                             hint="Choose another name", exit_code=Exit.USAGE)  # fmt: skip
-    knobs(name, getattr(place.config(), name))  # a misspelled weight is said before anything is prepared
+    space = _checked(place, name, campaign_name)  # a misspelled weight is said before anything is prepared
+    starts = starting_points(begin_from, space) if begin_from is not None else []
     make_state(place)
     with exclusive(place, name):
         stages = needed(place, name)
         for stage in stages[: stages.index("train")]:
             bring_up_to_date(place, name, stage, say)
-        return _campaign(place, name, total, campaign_name, say)
+        return _campaign(place, name, total, campaign_name, say, starts)
 
 
-def _campaign(place: Place, name: str, total: int | None, campaign_name: str | None, say: Say) -> dict[str, Any]:
-    from components.tuning import campaign, report
+def help_with(place: Place, name: str, campaign_name: str | None, say: Say) -> dict[str, Any]:
+    """Trains candidates of a campaign that another process leads, here or elsewhere, until nothing is left to do.
+
+    The data must be prepared and params.yaml be the leader's: the campaign's digest of both says so.
+
+    Returns:
+        {"study", "candidates"}.
+
+    Raises:
+        EquipoiseError: E_MISSING (66) without prepared data or without a campaign; E_STUDY (78) for one of other data
+            or another recipe; and what campaign and storage report.
+        KeyboardInterrupt: on ctrl-C, with the state saved.
+    """
+    from components.tuning import campaign
+    from components.workload import workload
+
+    _checked(place, name, campaign_name)
+    make_state(place)
+    section = getattr(place.config(), name)
+    found = campaign.run(
+        workload(name), section, place.prepared(name), place.state, total=None, worker=True, say=say,
+        **_where(place, campaign_name),
+    )  # fmt: skip
+    return {"study": found.name, "candidates": len(found.candidates)}
+
+
+def _checked(place: Place, name: str, campaign_name: str | None) -> tuple[Knob, ...]:
+    if campaign_name is not None and not NAME.fullmatch(campaign_name):
+        raise EquipoiseError("USAGE", "--campaign", "must be lower-case letters, digits, . _ and -", got=campaign_name,
+                             hint="Choose another name", exit_code=Exit.USAGE)  # fmt: skip
+    section = getattr(place.config(), name)
+    screened(name, section)
+    return knobs(name, section)
+
+
+def _where(place: Place, campaign_name: str | None) -> dict[str, Any]:
+    """What leading and helping have in common."""
+    return {
+        "project": place.config().project,
+        "address": os.environ.get("EQUIPOISE_DATABASE_URL", "").strip() or None,
+        "name": campaign_name,
+        "device": os.environ.get("EQUIPOISE_DEVICE") or None,
+    }
+
+
+def _campaign(
+    place: Place, name: str, total: int | None, campaign_name: str | None, say: Say, starts: list[dict[str, float]]
+) -> dict[str, Any]:
+    from components.tuning import campaign, closing, report
     from components.workload import workload
 
     config = place.config()
     section, record = getattr(config, name), workload(name)
     store = tracking.open_store(place.state, config.project)
     tracking.close_orphans(store)  # also: a store that does not answer is noticed before hours of training
-    prepared = place.prepared(name)
+    prepared, where = place.prepared(name), _where(place, campaign_name)
     found = campaign.run(
-        record,
-        section,
-        prepared,
-        place.state,
-        project=config.project,
-        total=total or section.tuning.candidates,
-        address=os.environ.get("EQUIPOISE_DATABASE_URL", "").strip() or None,
-        name=campaign_name,
-        device=os.environ.get("EQUIPOISE_DEVICE") or None,
-        say=say,
+        record, section, prepared, place.state, total=total or section.tuning.candidates, say=say,
+        champion=champion_weights(place, name, section, knobs(name, section)), starts=starts,
+        helpers=partial(processes, place, name, campaign_name), **where,
+    )  # fmt: skip
+    judgement = closing.run(
+        record, section, prepared, place.state, found, project=config.project, device=where["device"], say=say
     )
-    document = report.conclude(record, section, prepared, found, place.project / "tuned" / f"{name}.yaml")
+    tuned = place.project / "tuned" / f"{name}.yaml"
+    document = report.conclude(record, section, prepared, found, judgement, tuned)
     document["run_id"] = _log(place, name, section, store, found, document)
     return document
 
@@ -79,9 +134,11 @@ def _log(place: Place, name: str, section: Any, store: tracking.Store, found: An
         data = tracking.Dataset(name, str(tags["data_digest"]), "train", str(section.data.source))
         runs["parent"] = tracking.start_run(store, "tune", name, found.name, params=params, tags=tags, datasets=[data])
         write_json(path, kept)
-    for each in found.candidates:
-        if str(each.number) not in runs:
-            runs[str(each.number)] = _log_candidate(name, store, each, tags, runs["parent"])
+    children = {str(each.number): each for each in found.candidates}
+    children |= {f"{each.number} at full length": each for each in found.full or ()}
+    for title, each in children.items():
+        if title not in runs:
+            runs[title] = _log_candidate(name, store, title, each, tags, runs["parent"])
             write_json(path, kept)
     metrics = {"candidates": document["candidates"], "front": len(document["front"]),
                "cpu_seconds": document["cpu_seconds"], "best": document["best"]["objectives"],
@@ -91,12 +148,13 @@ def _log(place: Place, name: str, section: Any, store: tracking.Store, found: An
     return runs["parent"]
 
 
-def _log_candidate(name: str, store: tracking.Store, each: Any, tags: dict[str, Any], parent: str) -> str:
-    more = {"candidate": each.number, "failure": each.failure}
+def _log_candidate(name: str, store: tracking.Store, title: str, each: Any, tags: dict[str, Any], parent: str) -> str:
+    stopped = each.stopped or {}
+    more = {"candidate": each.number, "failure": each.failure, "stopped_rung": stopped.get("rung"),
+            "dominators": ", ".join(map(str, stopped["dominators"])) if stopped else None}  # fmt: skip
     run_id = tracking.start_run(
-        store, "tune", name, f"candidate {each.number}", params={"loss": each.weights}, tags={**tags, **more},
-        parent=parent,
-    )  # fmt: skip
+        store, "tune", name, f"candidate {title}", params={"loss": each.weights}, tags={**tags, **more}, parent=parent
+    )
     values = {"validation": each.metrics, "train": each.terms, "cpu_seconds": each.cpu_seconds, "steps": each.steps}
     status = "FAILED" if each.failure else "FINISHED"
     tracking.finish_run(store, run_id, metrics=tracking.flatten(values, "/"), status=status)

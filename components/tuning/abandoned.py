@@ -15,8 +15,8 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
-from components.tuning.campaign import OWNER
 from components.tuning.storage import explained, open_storage
+from components.tuning.trials import OWNER
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,41 @@
 """A campaign: a multi-objective study of loss weights that goes on where an earlier call was stopped or killed.
 
-What a candidate is, is decided when its trial is made and kept by the storage; what has been computed, is kept by its
-checkpoints. A trial that a kill left RUNNING is therefore simply trained on, and told once: no number is used twice and
-none is lost. The sampler is seeded anew for each trial from (seed, trials so far), so an interrupted campaign suggests
-what an uninterrupted one would have.
+All candidates train first as the screen says, shorter and smaller, and stop early where they are beaten everywhere; the
+best of them train at full length. What a candidate is, is decided when its trial is made and kept by the storage; what
+has been computed, is kept by its checkpoints. A trial that a kill left RUNNING is therefore simply trained on, and told
+once: no number is used twice and none is lost.
 """
 
 from __future__ import annotations
 
-import hashlib
+import time
 import uuid
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
-from components.errors import EquipoiseError, busy, misconfigured, missing
+from components.errors import missing
 from components.files import sha256_file, sha256_json, write_text
 from components.training.interrupt import TrainingInterrupted
-from components.tuning.alone import alone
-from components.tuning.space import Knob, defaults, knobs, rounded, with_weights
-from components.tuning.storage import explained, open_storage
-from components.tuning.trial import Candidate, Stopwatch, Trained, objectives_of, run_trial
+from components.tuning import full_length
+from components.tuning.agreement import Agreement
+from components.tuning.alone import alone, among_others, wait_for
+from components.tuning.engines import Engine, choose, train_wave
+from components.tuning.space import Knob, knobs, screened
+from components.tuning.storage import claiming, explained, open_storage
+from components.tuning.trial import Candidate
+from components.tuning.trials import OWNER, TOTAL, Say, Work, candidate, claimed, make_study
 from components.workload import Workload
 
-POPULATION = 8  # of NSGA-II: campaigns are tens of candidates, not thousands
-IDENTITY, OWNER, RESULT, SPENT = ("equipoise.comparable", "equipoise.owner", "equipoise.result", "equipoise.cpu")
+HOME = "equipoise.home"  # of the study: whose folder holds what is trained at full length
+LOOK_SECONDS = 2.0  # between two looks at candidates that train elsewhere
 
-Say = Callable[[str], object]
+Helpers = Callable[[int], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True)
@@ -39,9 +44,11 @@ class Campaign:
 
     Attributes:
         name: of the study, `<project>/<workload>/<campaign>`.
-        folder: holds a folder per trial number.
+        folder: holds a folder per trial number, and `full` with those that trained at full length after a screen.
         storage: the storage's address without a password.
-        candidates: finished ones, by number.
+        candidates: finished ones, by number, as the screen trained them; at full length without a screen.
+        full: those that trained at full length after the screen; None without one.
+        agreement: how screen and full length rank them; None without a screen.
     """
 
     name: str
@@ -50,11 +57,32 @@ class Campaign:
     space: tuple[Knob, ...]
     objectives: tuple[str, ...]
     candidates: tuple[Candidate, ...]
+    full: tuple[Candidate, ...] | None = None
+    agreement: Agreement | None = None
 
     @property
     def complete(self) -> list[Candidate]:
         """Candidates whose training did not fail; the first is the default."""
         return [each for each in self.candidates if each.failure is None]
+
+    @property
+    def judged(self) -> list[Candidate]:
+        """Those that trained at full length to their end; the first is the default."""
+        return self.complete if self.full is None else [each for each in self.full if each.failure is None]
+
+    @property
+    def stopped(self) -> list[Candidate]:
+        """Candidates that were stopped early."""
+        return [each for each in self.candidates if each.stopped]
+
+    def model(self, each: Candidate) -> Path:
+        """The folder of a candidate's model."""
+        return self.folder / (each.place or str(each.number))
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What all of it took, short of the closing comparison."""
+        return sum(each.cpu_seconds for each in (*self.candidates, *(self.full or ())))
 
 
 def comparable(section: Any, prepared: Path) -> str:
@@ -69,8 +97,10 @@ def comparable(section: Any, prepared: Path) -> str:
     if not manifest.is_file():
         raise missing(str(manifest), "the data must be prepared", got="no file", hint="Run prepare for this workload")
     values = section.model_dump(mode="json")
-    training = {**values["training"], "epochs": section.tuning.epochs}
+    training, screen = {**values["training"], "epochs": section.tuning.epochs}, values["tuning"]["screen"]
     parts = {"data": sha256_file(manifest), "model": values["model"], "loss": values["loss"], "training": training}
+    if screen is not None:
+        parts["screen"] = {key: screen[key] for key in ("epochs", "changes", "rungs", "margin")}
     return sha256_json({**parts, "space": values["tuning"]["space"], "objectives": list(section.tuning.objectives)})
 
 
@@ -81,184 +111,112 @@ def run(
     state: Path,
     *,
     project: str,
-    total: int,
+    total: int | None,
     address: str | None = None,
     name: str | None = None,
     device: str | None = None,
     say: Say,
+    champion: Mapping[str, float] | None = None,
+    starts: Sequence[Mapping[str, float]] = (),
+    worker: bool = False,
+    helpers: Helpers = lambda count: nullcontext(),
 ) -> Campaign:
     """Brings the campaign to `total` finished candidates and returns all of them.
 
     Args:
+        total: None for a worker: as many as the command that it helps was asked for.
         address: of the storage; None keeps the study in optuna.db in the state folder.
         name: of the campaign; None derives it from what makes candidates comparable.
+        champion: weights that a new campaign tries after the defaults, and whose heads bound the others.
+        starts: further weights that a new campaign begins with.
+        worker: only helps a campaign that exists, as one of many processes, wherever they are.
+        helpers: makes a block in which so many further processes of this machine help.
 
     Raises:
-        TrainingInterrupted: on ctrl-C, with the candidate's state saved.
-        EquipoiseError: E_CONFIG_KEY, E_CONFIG (78) for space or objectives; E_STUDY (78) for a study that is not this
-            campaign's; E_STUDY_STORAGE (69, 73, 78); E_BUSY (75) while another process works on it; what training of
-            the default reports.
+        TrainingInterrupted: on ctrl-C, with the state saved.
+        EquipoiseError: E_CONFIG_KEY, E_CONFIG (78) for space, screen or objectives; E_STUDY (78) for a study that is
+            not this campaign's; E_STUDY_STORAGE (69, 73, 78); E_BUSY (75) while another process leads it; E_MISSING
+            (66) for a worker without a campaign; what training of the default reports.
     """
-    space, identity = knobs(workload.name, section), comparable(section, prepared)
+    space, screen = knobs(workload.name, section), screened(workload.name, section)
+    identity = comparable(section, prepared)
     full = f"{project}/{workload.name}/{name or identity[:12]}"
     folder = state / "campaigns" / full
-    with alone(folder, full, "a campaign", "Wait for it to end, or name another campaign"):
+    with _present(folder, full, worker):
         storage, place = open_storage(state, address)
         try:
             with explained(place):
-                study = _study(storage, full, identity, section.tuning, space)
-                owner = _owner(folder)
-                work = _Work(workload, section, prepared, folder, study, space, owner, device, say)
-                while len(_finished(study)) < total:
-                    _advance(work, _next(work), total)
-                done = tuple(_candidate(work, trial) for trial in _finished(study))
+                if worker and full not in optuna.get_all_study_names(storage):
+                    raise missing(
+                        full, "there must be a campaign to help", got="none", hint="Begin it without --worker"
+                    )
+                study = make_study(storage, full, identity, section.tuning.objectives, space, champion, starts)
+                owner = _owner(storage, full, folder)
+                total = _agreed(study, owner, total)
+                work = Work(workload, section, screen, prepared, folder, storage, study, space, owner, device, say)
+                return _worked(work, place, total, worker, helpers)
+        except TrainingInterrupted:
+            raise
+        except KeyboardInterrupt as stop:
+            raise TrainingInterrupted(f"Campaign {full} stopped; what is done is kept") from stop
         finally:
             storage.engine.dispose()
-    return Campaign(full, folder, place, space, section.tuning.objectives, done)
 
 
-@dataclass(frozen=True)
-class _Work:
-    workload: Workload
-    section: Any
-    prepared: Path
-    folder: Path
-    study: optuna.Study
-    space: tuple[Knob, ...]
-    owner: str
-    device: str | None
-    say: Say
+@contextmanager
+def _present(folder: Path, name: str, worker: bool) -> Iterator[None]:
+    """Shows that somebody works here; one process leads, the others help."""
+    with among_others(folder, name):
+        if worker:
+            yield
+        else:
+            with alone(folder, name, "a campaign", "Wait for it to end, or help it with --worker", "leader.lock"):
+                yield
 
 
-def _study(storage: Any, name: str, identity: str, settings: Any, space: tuple[Knob, ...]) -> optuna.Study:
-    """The study of that name, made with the default weights as its first trial.
-
-    Raises:
-        EquipoiseError: E_STUDY (78) when it was made of other data, another model, recipe or space.
-    """
-    directions = [optuna.study.StudyDirection.MAXIMIZE] * len(settings.objectives)
-    study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
-    trials = study.get_trials(deepcopy=False)
-    known = study.user_attrs.get(IDENTITY)
-    if known is None and not trials:
-        study.set_metric_names(list(settings.objectives))
-        study.set_user_attr(IDENTITY, identity)
-    elif known != identity:
-        raise _broken(name, "must be of this data, model, recipe and space", str(known)[:12])
-    if not trials:
-        study.enqueue_trial(defaults(space))
-    return study
+def _agreed(study: optuna.Study, owner: str, total: int | None) -> int:
+    """How many candidates the campaign is to have; who leads says it, who helps asks."""
+    if total is None:
+        return int(study.user_attrs.get(TOTAL, 0))
+    study.set_user_attr(TOTAL, total)
+    study.set_user_attr(HOME, owner)
+    return total
 
 
-def _next(work: _Work) -> optuna.Trial:
-    """The trial that was left running, else a new one; its weights are in the storage when this returns."""
-    study, settings = work.study, work.section.tuning
-    trials = study.get_trials(deepcopy=False)
-    for trial in trials:
-        owner = trial.user_attrs.get(OWNER, work.owner)
-        if trial.state == TrialState.RUNNING and owner != work.owner:
-            hint = "Go on there, or begin another campaign with --campaign NAME"
-            raise busy(study.study_name, "its candidates must train in one state folder",
-                       got=f"candidate {trial.number} in another", hint=hint)  # fmt: skip
-    begun = len([t for t in trials if t.state != TrialState.WAITING])
-    running = [t for t in trials if t.state == TrialState.RUNNING]
-    study.sampler = _sampler(settings, running[0].number if running else begun)
-    ranges: dict[str, optuna.distributions.BaseDistribution] = {
-        knob.key: optuna.distributions.FloatDistribution(knob.low, knob.high, log=True) for knob in work.space
-    }
-    if running:
-        trial = optuna.Trial(study, running[0]._trial_id)
-        for knob in work.space:
-            trial.suggest_float(knob.key, knob.low, knob.high, log=True)
-    else:
-        trial = study.ask(ranges)
-    trial.set_user_attr(OWNER, work.owner)
-    return trial
+def _worked(work: Work, place: str, total: int, worker: bool, helpers: Helpers) -> Campaign:
+    engine = choose(work, total)
+    screen = work.section.tuning.screen
+    here = work.study.user_attrs.get(HOME) == work.owner
+    with nullcontext() if worker else helpers(engine.processes - 1):
+        _screen(work, engine, total, () if screen is None else screen.rungs, waits=here)
+        candidates = tuple(candidate(work, trial) for trial in work.finished())
+        done, agreement = None, None
+        if screen is not None and here:
+            passed = [each for each in candidates if not each.failure and not each.stopped]
+            done, agreement = full_length.bring_up(work, passed)
+    return Campaign(work.study.study_name, work.folder, place, work.space, work.objectives, candidates, done, agreement)
 
 
-def _sampler(settings: Any, number: int) -> optuna.samplers.BaseSampler:
-    digest = hashlib.sha256(f"{settings.seed} {number}".encode("ascii")).digest()
-    seed = int.from_bytes(digest[:4], "little")
-    if settings.sampler == "nsga2":
-        return optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed)
-    return optuna.samplers.TPESampler(seed=seed)
+def _screen(work: Work, engine: Engine, total: int, rungs: Sequence[int], waits: bool) -> None:
+    """Trains until `total` candidates are finished; a process whose folder nobody concludes in does not wait."""
+    while True:
+        with claimed(work, engine.wave, total) as wave:
+            if wave:
+                train_wave(work, engine, wave, total, rungs)
+                continue
+        running = [trial for trial in work.trials() if trial.state == TrialState.RUNNING]
+        if not running or not waits:
+            return
+        if running[0].user_attrs.get(OWNER) == work.owner:
+            wait_for(work.folder, f"candidate-{running[0].number}")
+        else:
+            time.sleep(LOOK_SECONDS)  # until it is told, or falls silent and is taken over
 
 
-def _advance(work: _Work, trial: optuna.Trial, total: int) -> None:
-    """Trains a trial and tells its values. Diverging is the candidate's own failure, but not the default's."""
-    weights = rounded(work.space, trial.params)
-    shown = "the default weights" if trial.number == 0 else ", ".join(f"{k} {v:g}" for k, v in weights.items())
-    work.say(f"candidate {trial.number} of {total}: {shown}")
-    try:
-        trained = _train(work, trial, with_weights(work.section, weights))
-    except TrainingInterrupted as stop:
-        done = len(_finished(work.study))
-        raise TrainingInterrupted(
-            f"Campaign {work.study.study_name} stopped in candidate {trial.number}, {done} of {total} are done; "
-            "the state is saved"
-        ) from stop
-    except EquipoiseError as error:
-        if error.code != "E_NONFINITE" or trial.number == 0:
-            raise
-        work.say(f"candidate {trial.number} failed: {error}")
-        trial.set_user_attr(RESULT, {"failure": str(error)})
-        work.study.tell(trial, state=TrialState.FAIL)
-        return
-    found = objectives_of(work.workload.name, trained.metrics, work.section.tuning.objectives)
-    trial.set_user_attr(RESULT, asdict(trained))
-    work.study.tell(trial, list(found.values()))
-    work.say(f"candidate {trial.number}: {', '.join(f'{k} {v:.4f}' for k, v in found.items())}")
-
-
-def _train(work: _Work, trial: optuna.Trial, section: Any) -> Trained:
-    """The candidate's training; what it spent is added to the trial however it ends, short of a kill."""
-    watch = Stopwatch()
-    try:
-        return run_trial(work.workload, section, work.prepared, work.folder / str(trial.number), work.device)
-    finally:
-        trial.set_user_attr(SPENT, trial.user_attrs.get(SPENT, 0.0) + watch.seconds())
-
-
-def _finished(study: optuna.Study) -> list[FrozenTrial]:
-    return [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
-
-
-def _candidate(work: _Work, trial: FrozenTrial) -> Candidate:
-    """A finished trial as it was told.
-
-    Raises:
-        EquipoiseError: E_STUDY (78) for a trial that no campaign made.
-    """
-    name, result = work.study.study_name, trial.user_attrs.get(RESULT)
-    if result is None or set(trial.params) != {knob.key for knob in work.space}:
-        raise _broken(name, "every trial must be a candidate that this command trained", f"trial {trial.number}")
-    weights = rounded(work.space, trial.params)
-    if trial.number == 0 and weights != defaults(work.space):
-        raise _broken(name, "trial 0 must have the default weights", f"{weights}")
-    values = trial.values or []
-    objectives = dict(zip(work.section.tuning.objectives, values, strict=False))
-    if trial.state == TrialState.COMPLETE and len(objectives) != len(work.section.tuning.objectives):
-        raise _broken(name, "every candidate must have a value per objective", f"trial {trial.number}")
-    return Candidate(
-        number=trial.number,
-        weights=weights,
-        objectives=objectives,
-        metrics=result.get("metrics", {}),
-        terms=result.get("terms", {}),
-        steps=result.get("steps", 0),
-        cpu_seconds=trial.user_attrs.get(SPENT, 0.0),
-        failure=result.get("failure"),
-    )
-
-
-def _broken(name: str, rule: str, got: str) -> EquipoiseError:
-    hint = "Begin another campaign with --campaign NAME"
-    return misconfigured(f"study {name}", rule, got=got, hint=hint, code="STUDY")
-
-
-def _owner(folder: Path) -> str:
+def _owner(storage: optuna.storages.RDBStorage, name: str, folder: Path) -> str:
     """A name of this folder's own, kept in it: the checkpoints of a trial lie where its owner is."""
     path = folder / "owner"
-    if not path.is_file():
-        write_text(path, uuid.uuid4().hex + "\n")
+    with claiming(storage, name):
+        if not path.is_file():
+            write_text(path, uuid.uuid4().hex + "\n")
     return path.read_text(encoding="utf-8").strip()

@@ -2,55 +2,70 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from components.files import write_json, write_text
 from components.tuning.campaign import Campaign
+from components.tuning.closing import Judgement
 from components.tuning.pareto import best, draw, front, importances
+from components.tuning.scale_free import references
+from components.tuning.scale_free import weights as scale_free
 from components.tuning.trial import Candidate
-from components.tuning.verdict import SPLIT, Compared, compare, sentence
 from components.workload import Workload
 
 DIGITS = 6  # of a ratio
-PRUNED = 0  # candidates are not stopped early in this form of a campaign
+SPLIT = "validation"
 
 
-def conclude(workload: Workload, section: Any, prepared: Path, campaign: Campaign, tuned: Path) -> dict[str, Any]:
-    """Judges the best candidate and writes report.md, pareto.png and result.json in the campaign's folder, and `tuned`.
+def conclude(
+    workload: Workload, section: Any, prepared: Path, campaign: Campaign, closing: Judgement, tuned: Path
+) -> dict[str, Any]:
+    """Writes report.md, pareto.png and result.json in the campaign's folder, and `tuned`.
 
     Args:
-        tuned: YAML file for the values of params.yaml that the best candidate changes.
+        tuned: YAML file for the values of params.yaml that the candidate of the verdict changes; none when the defaults
+            are kept.
 
     Returns:
-        {"study", "candidates", "failed", "best", "default", "verdict", "compared", "front", "importances",
-        "cpu_seconds", "pruned", "files"}.
+        {"study", "candidates", "failed", "best", "default", "verdict", "closing", "front", "stopped", "agreement",
+        "importances", "reference", "cpu_seconds", "pruned", "files"}.
     """
-    done = campaign.complete
-    default, chosen = done[0], best(done)
-    compared = compare(workload, section, prepared, campaign.folder, chosen, default, campaign.objectives)
-    verdict = sentence(compared, chosen, len(done))
-    points = [[each.objectives[name] for name in campaign.objectives] for each in done]
+    judged = campaign.judged
+    default, verdict = judged[0], closing.sentence
+    chosen = next(each for each in judged if each.number == closing.chosen)
+    shown = chosen if closing.chosen else best(judged)
+    with (campaign.model(default) / "curves.jsonl").open(encoding="utf-8") as lines:
+        reference = references(map(json.loads, lines))
     files = {"report": campaign.folder / "report.md", "picture": campaign.folder / "pareto.png", "tuned": tuned}
     document = {
         "study": campaign.name,
         "candidates": len(campaign.candidates),
         "failed": [each.number for each in campaign.candidates if each.failure],
-        "best": _entry(chosen),
-        "default": _entry(default),
+        "best": _entry(shown, reference),
+        "default": _entry(default, reference),
         "verdict": verdict,
-        "compared": {each.objective: {"difference": each.difference, "half": each.half} for each in compared},
-        "front": [_entry(done[i]) for i in front(points)],
+        "closing": {
+            "seeds": list(closing.seeds),
+            "failed": [number for number in closing.contestants if number not in closing.rows],
+            "rows": {str(number): [asdict(each) for each in row] for number, row in closing.rows.items()},
+        },
+        "front": [_entry(each, reference) for each in _front(campaign)],
+        "stopped": [{"number": each.number, **(each.stopped or {})} for each in campaign.stopped],
+        "agreement": asdict(campaign.agreement) if campaign.agreement else None,
         "importances": importances(campaign),
-        "cpu_seconds": round(sum(each.cpu_seconds for each in campaign.candidates), 1),
-        "pruned": PRUNED,
+        "reference": reference,
+        "cpu_seconds": round(campaign.cpu_seconds + closing.cpu_seconds, 1),
+        "pruned": len(campaign.stopped),
         "files": {name: str(path) for name, path in files.items()},
     }
-    write_text(files["report"], "\n".join(table(campaign, document, compared)) + "\n")
-    draw(campaign, chosen, files["picture"])
+    write_text(files["report"], "\n".join(table(campaign, document, closing)) + "\n")
+    draw(campaign, shown, files["picture"])
     tried = tried_by_now(workload, section, prepared, campaign)
-    write_text(tuned, difference_text(workload.name, campaign, chosen, default, verdict, tried))
+    write_text(tuned, difference_text(workload.name, campaign, chosen, default, document, tried))
     write_json(campaign.folder / "result.json", document)
     return document
 
@@ -64,45 +79,72 @@ def tried_by_now(workload: Workload, section: Any, prepared: Path, campaign: Cam
     if workload.trial_ratio is None:
         return 0, []
     settings, done, samples = section.evaluation, campaign.complete, list(workload.samples(prepared, SPLIT))
-    ratios = []
+    longest, ratios = {each.number: each for each in campaign.judged}, []
     for each in done:
-        answers = workload.load(campaign.folder / str(each.number)).predict(samples)
-        ratios.append(round(workload.trial_ratio(section, prepared, workload.score(samples, answers)), DIGITS))
+        folder = campaign.model(longest.get(each.number, each))
+        if (folder / "model.json").is_file():  # one that was stopped may have none
+            frame = workload.score(samples, workload.load(folder).predict(samples))
+            ratios.append(round(workload.trial_ratio(section, prepared, frame), DIGITS))
     known = settings.trial_ratios
     fresh = ratios[1:] if known else ratios  # the default was counted before
     return settings.trials + len(done) - 1, [*known, *fresh]
 
 
-def _entry(each: Candidate) -> dict[str, Any]:
-    return {"number": each.number, "weights": dict(each.weights), "objectives": dict(each.objectives)}
+def _front(campaign: Campaign) -> list[Candidate]:
+    """The judged candidates that the gate could promote and that no other of them dominates."""
+    kept = [each for each in campaign.judged if each.feasible]
+    return [kept[i] for i in front([list(each.objectives.values()) for each in kept])]
 
 
-def table(campaign: Campaign, document: Mapping[str, Any], compared: Sequence[Compared]) -> list[str]:
-    """The lines of report.md: verdict, all candidates, the comparison, the rank correlations."""
-    kept = {each["number"] for each in document["front"]}
-    keys, names = [knob.key for knob in campaign.space], campaign.objectives
+def _entry(each: Candidate, reference: Mapping[str, float]) -> dict[str, Any]:
+    free = scale_free(each.weights, reference)
+    return {"number": each.number, "weights": dict(each.weights), "objectives": dict(each.objectives),
+            "scale_free": free}  # fmt: skip
+
+
+def table(campaign: Campaign, document: Mapping[str, Any], closing: Judgement) -> list[str]:
+    """The lines of report.md: verdict, all candidates, the stages' agreement, the closing, the rank correlations."""
+    names = campaign.objectives
     lines = [f"# {campaign.name}", "", f"{document['verdict'][0].upper()}{document['verdict'][1:]}.", ""]
-    lines += _rows(["candidate", *keys, *names, "CPU s", ""])
-    for each in campaign.candidates:
-        note = "failed" if each.failure else "front" if each.number in kept else ""
-        note = ", ".join(filter(None, ["default" if each.number == 0 else "", note]))
-        scores = [_number(each.objectives.get(name)) for name in names]
-        cells = [
-            str(each.number),
-            *(f"{each.weights[key]:g}" for key in keys),
-            *scores,
-            f"{each.cpu_seconds:.1f}",
-            note,
-        ]
-        lines.append(_row(cells))
-    if compared:
-        lines += ["", f"Candidate {document['best']['number']} less the default, as served, on validation:", ""]
-        lines += _rows(["objective", "difference", "half interval"])
-        lines += [_row([c.objective, f"{c.difference:+.4f}", _number(c.half)]) for c in compared]
+    kept = {each["number"] for each in document["front"]}
+    if campaign.full is None:
+        lines += _candidates(campaign, campaign.candidates, kept)
+    else:
+        lines += [f"{len(campaign.full)} candidates at full length:", "", *_candidates(campaign, campaign.full, kept)]
+        lines += ["", "All of them as the screen trained them, shorter and smaller:", ""]
+        lines += _candidates(campaign, campaign.candidates, set())
+    if campaign.agreement:
+        lines += ["", f"{campaign.agreement.sentence[0].upper()}{campaign.agreement.sentence[1:]}."]
+    if closing.rows:
+        seeds = ", ".join(map(str, closing.seeds))
+        lines += ["", f"Candidates less the default on validation, each trained with the fresh seeds {seeds}:", ""]
+        lines += _rows(["candidate", "objective", "difference", "interval", "p (Holm)", ""])
+        for number, row in closing.rows.items():
+            lines += [_row([str(number), d.metric, f"{d.value:+.4f}", f"{d.low:+.4f} to {d.high:+.4f}",
+                            f"{d.adjusted:.3g}", d.verdict]) for d in row]  # fmt: skip
     lines += ["", "Rank correlation (Spearman) of each weight with each objective, a hint at this many candidates:", ""]
     lines += _rows(["weight", *names])
     lines += [_row([key, *(_number(row[name]) for name in names)]) for key, row in document["importances"].items()]
     return lines
+
+
+def _candidates(campaign: Campaign, candidates: Sequence[Candidate], kept: set[int]) -> list[str]:
+    keys, names = [knob.key for knob in campaign.space], campaign.objectives
+    lines = _rows(["candidate", *keys, *names, "CPU s", ""])
+    for each in candidates:
+        notes = ["default"] if each.number == 0 else []
+        notes += ["failed"] if each.failure else ["front"] if each.number in kept else []
+        notes += [stopped_note(each)] if each.stopped else ["below the champion"] if not each.feasible else []
+        weights = (f"{each.weights[key]:g}" for key in keys)
+        scores = (_number(each.objectives.get(name)) for name in names)
+        lines.append(_row([str(each.number), *weights, *scores, f"{each.cpu_seconds:.1f}", ", ".join(notes)]))
+    return lines
+
+
+def stopped_note(each: Candidate) -> str:
+    """After which epoch a candidate was stopped, and because of whom."""
+    found = each.stopped or {}
+    return f"stopped after epoch {found['rung']} by {', '.join(map(str, found['dominators']))}"
 
 
 def difference_text(
@@ -110,17 +152,19 @@ def difference_text(
     campaign: Campaign,
     chosen: Candidate,
     default: Candidate,
-    verdict: str,
+    document: Mapping[str, Any],
     tried: tuple[int, Sequence[float]] = (0, ()),
 ) -> str:
     """YAML of the values of params.yaml that the candidate changes and no others; `{}` when it is the default.
+
+    Comments tell the verdict, the objectives, and the weights free of their losses' scale, from `document`.
 
     `tried`: how many candidates by now and their ratios, which the evaluation of the chosen one takes off; 0: it takes
     off nothing.
     """
     lines = [
-        f"# Campaign {campaign.name}: candidate {chosen.number} of {len(campaign.candidates)}, one seed each.",
-        f"# Verdict: {verdict}.",
+        f"# Campaign {campaign.name}: candidate {chosen.number} of {len(campaign.candidates)}.",
+        f"# Verdict: {document['verdict']}.",
         f"# {'validation':<28} {'this':>8} {'default':>8}",
         *(f"# {n:<28} {chosen.objectives[n]:8.4f} {default.objectives[n]:8.4f}" for n in campaign.objectives),
         f"# Apply it with: equipoise retrain {workload} --set-file tuned/{workload}.yaml",
@@ -128,6 +172,9 @@ def difference_text(
     changed = [knob for knob in campaign.space if chosen.weights[knob.key] != knob.default]
     if not changed:
         return "\n".join([*lines, "{}", ""])
+    lines += [f"# {'weight x raw loss of the term':<28} {'this':>8} {'default':>8}"]
+    free, usual = (scale_free(each.weights, document["reference"]) for each in (chosen, default))
+    lines += [f"# {key:<28} {free[key]:8.4g} {usual[key]:8.4g}" for key in free]
     lines += [f"{workload}:", "  loss:"]
     for term in dict.fromkeys(knob.key.partition(".")[0] for knob in changed):
         lines.append(f"    {term}:")

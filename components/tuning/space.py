@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from components.errors import EquipoiseError, Exit, misconfigured
 from components.tuning.nearest import nearest_hint
+from components.tuning.study_settings import FIXED, recipe_keys
 
 DIGITS = 4  # of a weight: what people review is what was trained
+SCREENED = ("model", "training")  # the parts of a section that a screen may change
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,12 @@ def knobs(name: str, section: Any) -> tuple[Knob, ...]:
 def tunable(loss: Any) -> dict[str, float]:
     """Every number of the loss section as `term.key`, or `composite.term.key`: weights first of all, also gamma,
     alpha, tau."""
-    return dict(_numbers(loss.model_dump(mode="json"), ""))
+    return numbers(loss.model_dump(mode="json"))
+
+
+def numbers(loss: Mapping[str, Any]) -> dict[str, float]:
+    """The same of a loss section as plain values."""
+    return dict(_numbers(loss, ""))
 
 
 def _numbers(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, float]]:
@@ -75,16 +84,45 @@ def rounded(space: tuple[Knob, ...], values: Mapping[str, float]) -> dict[str, f
 
 
 def with_weights(section: Any, weights: Mapping[str, float]) -> Any:
-    """The section as a candidate trains it: its weights, and as many epochs as section.tuning gives a candidate."""
+    """The section as a candidate trains it at full length: its weights, and section.tuning.epochs."""
     values = section.model_dump(mode="json")
     for key, value in weights.items():
-        *above, name = key.split(".")
-        here = values["loss"]
-        for part in above:
-            here = here[part]
-        here[name] = value
+        _put(values["loss"], key, value)
     values["training"]["epochs"] = section.tuning.epochs
     return type(section).model_validate(values)
+
+
+def screened(name: str, section: Any) -> Any:
+    """The section as the screen trains it: section.tuning.screen's epochs and changes; as it is without a screen.
+
+    Raises:
+        EquipoiseError: E_CONFIG_KEY (78) for a change of what is no value of the model or the training, with the
+            nearest that is; E_CONFIG (78) for a value that the section refuses.
+    """
+    screen = section.tuning.screen
+    if screen is None:
+        return section
+    place, values = f"params.yaml: {name}.tuning.screen.changes", section.model_dump(mode="json")
+    known = [key for key in recipe_keys(section) if key.partition(".")[0] in SCREENED and key not in FIXED]
+    for key, value in screen.changes.items():
+        if key not in known:
+            raise EquipoiseError("CONFIG_KEY", place, "no such value of the model or the training", got=key,
+                                 hint=nearest_hint(key, known), exit_code=Exit.CONFIGURATION)  # fmt: skip
+        _put(values, key, value)
+    values["tuning"]["epochs"] = screen.epochs
+    try:
+        return type(section).model_validate(values)
+    except ValidationError as error:
+        rule, first = str(error.errors()[0]["msg"]).removeprefix("Value error, "), error.errors()[0]
+        hint = "Give a value that params.yaml would take there"
+        raise misconfigured(place, rule[0].lower() + rule[1:], got=first.get("input"), hint=hint) from error
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *above, last = key.split(".")
+    for part in above:
+        values = values[part]
+    values[last] = value
 
 
 def _unknown(place: str, key: str, known: Mapping[str, float]) -> EquipoiseError:

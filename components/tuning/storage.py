@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
+import threading
+import time
 import warnings
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import optuna
+import sqlalchemy
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
@@ -16,6 +22,11 @@ from components.errors import EquipoiseError, Exit, misconfigured
 
 WAIT_SECONDS = 30  # for another writer, and for a server to answer
 VARIABLE = "EQUIPOISE_DATABASE_URL"
+BEAT_SECONDS, GRACE_SECONDS = 15, 60  # a candidate without a sign of life for so long is taken over
+PATIENCE_SECONDS = 120.0  # how long a server may be away while it restarts
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0  # between two calls to a server that is away
+
+Found = TypeVar("Found")
 
 
 def open_storage(state: Path, address: str | None) -> tuple[optuna.storages.RDBStorage, str]:
@@ -30,9 +41,94 @@ def open_storage(state: Path, address: str | None) -> tuple[optuna.storages.RDBS
     sqlite = url.get_backend_name() == "sqlite"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    options = {"connect_args": {"timeout" if sqlite else "connect_timeout": WAIT_SECONDS}}
+    warnings.filterwarnings("ignore", message="Heartbeat of storage")  # trials are asked for, and beat while they run
+    connection = {"timeout" if sqlite else "connect_timeout": WAIT_SECONDS}
+    options = {"connect_args": connection, "pool_pre_ping": not sqlite}
     with explained(place):
-        return optuna.storages.RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=options), place
+        return optuna.storages.RDBStorage(
+            url.render_as_string(hide_password=False), engine_kwargs=options,
+            heartbeat_interval=BEAT_SECONDS, grace_period=GRACE_SECONDS,
+        ), place  # fmt: skip
+
+
+@contextmanager
+def claiming(storage: optuna.storages.RDBStorage, study: str) -> Iterator[None]:
+    """One process at a time, on whatever machine, begins candidates of a study or takes them over."""
+    engine = storage.engine
+    if engine.url.get_backend_name() == "sqlite":
+        with Path(f"{engine.url.database}.lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        return
+    key = zlib.crc32(study.encode("utf-8"))
+    with engine.begin() as connection:  # the server lets go at its end, also where this process or the line dies
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        yield
+
+
+@contextmanager
+def beating(
+    storage: optuna.storages.RDBStorage, trials: Collection[int], seconds: float = BEAT_SECONDS
+) -> Iterator[None]:
+    """Signs of life of these trials (by their ids) while the block runs, by the storage's own clock.
+
+    One that does not get through is made up by the next: whether the storage is there is found out when it is told.
+    """
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_SECONDS):
+            for trial in trials:
+                try:
+                    storage.record_heartbeat(trial)
+                except optuna.exceptions.StorageInternalError as error:
+                    if not unreachable(error):
+                        raise
+                    break
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def stale(storage: optuna.storages.RDBStorage, study_id: int) -> set[int]:
+    """Ids of the running trials that gave no sign of life for the grace period; those that never did are left out."""
+    return set(storage._get_stale_trial_ids(study_id))
+
+
+def beaten(storage: optuna.storages.RDBStorage) -> set[int]:
+    """Ids of the trials, of whatever study, that gave a sign of life at some time."""
+    with storage.engine.connect() as connection:
+        return {row[0] for row in connection.execute(sqlalchemy.text("SELECT trial_id FROM trial_heartbeats"))}
+
+
+def patiently(call: Callable[[], Found], patience: float = PATIENCE_SECONDS) -> Found:
+    """What the call returns; it is called again while the database server is away, for at most `patience` seconds.
+
+    The call may have taken effect although its answer was lost: it must look before it repeats what cannot be undone.
+    """
+    end, pause = time.monotonic() + patience, FIRST_PAUSE
+    while True:
+        try:
+            return call()
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            if not unreachable(error) or time.monotonic() + pause > end:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def unreachable(error: BaseException) -> bool:
+    """Whether a database server did not answer, or hung up."""
+    database = next((e for e in _causes(error) if isinstance(e, DBAPIError)), None)
+    if database is None or getattr(database.orig, "sqlite_errorcode", None) is not None:
+        return False
+    kinds = {kind.__name__ for kind in type(database.orig).__mro__}
+    return database.connection_invalidated or "OperationalError" in kinds
 
 
 @contextmanager
@@ -59,7 +155,7 @@ def _translated(place: str, error: BaseException) -> EquipoiseError:
         return _error(place, "must be writable", got, hint, Exit.CANNOT_WRITE)
     if number is not None and number & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return _error(place, "must have room", got, "Free space, then run the same command again", Exit.IO_ERROR)
-    if database is not None and number is None and type(original).__name__ == "OperationalError":
+    if unreachable(error):
         hint = f"Start the server or mend {VARIABLE}, then run the same command again"
         return _error(place, "the database server must answer and let us in", got, hint, Exit.SERVICE_UNAVAILABLE)
     hint = "Restore it, or move it away to begin anew"

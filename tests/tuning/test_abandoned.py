@@ -6,8 +6,8 @@ import fcntl
 import pytest
 
 from components.tuning.abandoned import abandoned, put_back
-from components.tuning.campaign import OWNER
 from components.tuning.storage import open_storage
+from components.tuning.trials import OWNER
 from tests.training import toy
 from tests.tuning.toy_campaign import campaign, plain, section
 

@@ -13,8 +13,9 @@ import pytest
 
 from components.errors import EquipoiseError
 from components.training.interrupt import TrainingInterrupted
-from components.tuning.campaign import RESULT, run
+from components.tuning.campaign import run
 from components.tuning.storage import open_storage
+from components.tuning.trials import RESULT
 from tests.flows.projects import ROOT
 from tests.registry.postgres import postgres_server, postgres_url  # noqa: F401
 from tests.training import toy

@@ -32,6 +32,7 @@ def section(**tuning) -> TunedToy:
     values = toy.section(training__epochs=1).model_dump(mode="json")
     values["tuning"] = {
         "candidates": TOTAL, "epochs": 2, "seed": 5, "sampler": "tpe", "objectives": ["objective", "above/accuracy"],
+        "engine": "processes", "wave": 1, "screen": None, "closing": {"candidates": 1, "seeds": 3},
         "space": {"above.weight": [0.1, 10.0], "size.weight": [0.05, 5.0]},
     } | tuning  # fmt: skip
     return TunedToy.model_validate(values)
