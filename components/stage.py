@@ -85,11 +85,13 @@ def train(name: str, section: Any) -> str:
 
 
 def evaluate(name: str, section: Any) -> str:
-    """Judges the checkpoint on the test split; returns what there is to say."""
+    """Judges the checkpoint on the test split and draws how it was trained; returns what there is to say."""
+    from components.evaluation.loss_picture import draw_losses
     from components.workload import workload
 
-    folder = Path("evaluation", name)
-    workload(name).evaluate(section, Path("data", "prepared", name), Path("checkpoints", name), folder)
+    folder, checkpoint = Path("evaluation", name), Path("checkpoints", name)
+    workload(name).evaluate(section, Path("data", "prepared", name), checkpoint, folder)
+    draw_losses(checkpoint / "curves.jsonl", folder / "losses.png")
     return f"{name}: evaluation in {folder}"
 
 

@@ -3,7 +3,7 @@
 A balancer takes the place of the weights: it sees the mean loss of each weighted term over the whole optimizer step
 (all micro-batches, supervision steps and ranks), or the gradients of these means, and gives a weight a term. The
 settings' weights only say which terms take part, those above 0; their schedules stay in force, as factors of the
-gradients. All that a balancer computes is a handful of numbers, so it does so on the CPU in float64, alike on every rank.
+gradients. What a balancer computes is a handful of numbers, so it does so on the CPU in float64, alike on every rank.
 
 A term of which a step says nothing (no valid value) keeps the loss it was last seen with, as a term without a gradient
 on shared parameters has no say in how the others are combined.
@@ -338,9 +338,7 @@ def _adam_state(adam: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {f"adam/{key}": value for state in adam.state.values() for key, value in state.items()}
 
 
-def _restore_adam(
-    adam: torch.optim.Optimizer, parameter: Tensor, value: Tensor, state: Mapping[str, Tensor]
-) -> None:
+def _restore_adam(adam: torch.optim.Optimizer, parameter: Tensor, value: Tensor, state: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         parameter.copy_(value)
     kept = {name.removeprefix("adam/"): tensor.clone() for name, tensor in state.items() if name.startswith("adam/")}

@@ -2,8 +2,9 @@
 
 A curve line is what training appends to curves.jsonl at every report:
 `{"step", "epoch", "progress", "loss", "terms": {name: {"raw", "weight", "share", "n_valid"}}}`, sometimes with
-`"gradients": {name: {"norm", "share"}}` (see `gradient_panel`); a line with `"validation": {...}` ends an epoch and has
-neither loss nor terms. A rule takes all lines so far.
+`"gradients": {name: {"norm", "share"}}`, `"cosines": {name: {other name: cosine}}` and `"effective_terms"` (see
+`gradient_panel`); a line with `"validation": {...}` ends an epoch and has neither loss nor terms. A rule takes all
+lines so far.
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ def forward_curves(store: Store, run_id: str, curves: Path, position: Path) -> i
 
     Args:
         curves: JSON lines, each with a whole number `step` that never falls. `terms` become `train/<term>/raw|share|
-            weight|n_valid`, `gradients` become `train/gradients/<term>/norm|share`, `validation` becomes
+            weight|n_valid`, `gradients` become `train/gradients/<term>/norm|share`, `cosines` become
+            `train/cosines/<term>/<other term>`, `validation` becomes
             `validation/<metric>`, other numbers `train/<name>`; `alarms` are kept as tags and a file. Training that
             goes back to a checkpoint cuts the file there and writes the very same lines again.
         position: small JSON file in the state that remembers how far this got; it only saves work.
