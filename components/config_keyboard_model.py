@@ -9,23 +9,29 @@ from pydantic import Field, model_validator
 from components.config_parts import LossConfig, Positive, Section, Share, TermConfig
 
 
+Part = Annotated[float, Field(ge=0, le=1)]  # of a whole, all of it too
+
+
 class KeyboardMixture(Section):
     """What speaks beside the network; each number best chosen on validation, as evaluation reports it. `use`: whether
     anything does. `counts`: share of the n-gram in the next word. `own`: how many of the user's own words, of those
     behind the same word, and of those behind the same two, weigh as much as all the rest. `layout`: share of the
-    suggested words' own layouts in the next layout.
+    suggested words' own layouts in the next layout. `emoji`: power of how common an emoji is that its probability is
+    divided by (Menon et al. 2021): 0 ranks by chance of being right, more by being right of every emoji.
     """
 
     use: bool
-    counts: Share
+    counts: Part
     own: tuple[Positive, Positive, Positive]
-    layout: Share
+    layout: Part
+    emoji: Part
 
 
 class KeyboardModel(Section):
     """Sizes.
 
     `width`: of the table of pieces, which writes as it reads, and of the text's states; `layers`: of its recurrence.
+    `bag_width`: of the bag of a message's pieces and pairs, which fall into `bag_pairs` buckets.
     `typed_width`: of the reader of the word being typed; `screen_width`: channels of the screen's map; `features`: of
     the vectors that are compared. `experts_used`: those with a weight for one event; all five: soft routing.
     `image`: false builds no reader of screens. `screen_dropout`: of the screens while training, which are then missing.
@@ -35,6 +41,8 @@ class KeyboardModel(Section):
 
     width: Annotated[int, Field(ge=8, le=1024)]
     layers: Annotated[int, Field(ge=1, le=4)]
+    bag_width: Annotated[int, Field(ge=1, le=512)]
+    bag_pairs: Annotated[int, Field(ge=1, le=1 << 20)]
     typed_width: Annotated[int, Field(ge=4, le=512)]
     screen_width: Annotated[int, Field(ge=4, le=512)]
     features: Annotated[int, Field(ge=4, le=1024)]

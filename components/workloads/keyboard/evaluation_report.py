@@ -100,7 +100,7 @@ def _parts(found: Findings) -> list[str]:
         cells = [_cell(of.get(key)) for of in (*found.parts.values(), own)]
         lines.append(f"| {LANGUAGES[language]}: {TYPED[metric]} | {' | '.join(cells)} |")
     if found.mixture:
-        chosen = ", ".join(f"{name} {found.mixture[name]}" for name in ("counts", "own", "layout"))
+        chosen = ", ".join(f"{name} {found.mixture[name]}" for name in ("counts", "own", "layout", "emoji"))
         lines += ["", f"On validation `model.mixture` is best with {chosen}."]
     return [*lines, ""]
 

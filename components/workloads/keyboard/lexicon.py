@@ -41,6 +41,7 @@ class Lexicon:
         words: [W] those that a piece writes whole, and those that were counted.
         written: [P] places of the first, and `pieces`: [P] what writes each.
         counted: language -> [V] place of each word of its n-gram.
+        times: [W] how often each was counted.
         layouts: [W] the layout that each is typed on, LETTERS for marks that both layouts of letters have.
         spoken: [W] bool, words of letters and Chinese characters: what stands in the bar above the keys.
         emoji: places of the emoji among them.
@@ -52,6 +53,7 @@ class Lexicon:
     written: Numbers
     pieces: Numbers
     counted: Mapping[str, Numbers]
+    times: Numbers
     layouts: Numbers
     spoken: NDArray[np.bool_]
     emoji: Numbers
@@ -111,6 +113,7 @@ def lexicon_of(codec: Codec, counts: Mapping[str, Ngram]) -> Lexicon:
         written=np.array(sorted(place[word] for word in piece), np.int64),
         pieces=np.array([piece[word] for word in sorted(piece)], np.int64),
         counted=counted,
+        times=times,
         layouts=np.array([layout_of(word) for word in words], np.int64),
         spoken=np.array([kind in SPOKEN for kind in kinds], bool),
         emoji=np.array([at for at, kind in enumerate(kinds) if kind is Kind.EMOJI], np.int64),

@@ -61,6 +61,11 @@ class Outlook:
         found = np.array(own, np.int64).reshape(-1, 2)
         return np.append(places, found[:, 0]), np.append(edits, found[:, 1])
 
+    def pictured(self, power: float) -> Shares:
+        """[E] the weights of the lexicon's emoji, each divided by that power of how common it is."""
+        places = self.lexicon.emoji
+        return self.shares[places] / (1.0 + self.lexicon.times[places]) ** power
+
     def typed_on(self, event: Event) -> Shares:
         """[5] how much of it is typed on each layout."""
         return typed_on(self.lexicon.layouts, self.shares[: len(self.lexicon.words)], event)

@@ -23,11 +23,13 @@ from components.modules.attention import normalise
 from components.modules.experts import Experts, routed
 from components.modules.initialise import initialise_layers
 from components.modules.regions import pool_regions
-from components.workloads.keyboard.encode import load_codec
+from components.workloads.keyboard.encode import BOS, SEP, load_codec
 from components.workloads.keyboard.events import REGIONS, TYPED_BYTES, Layout, Task
 
 IGNORED = -1
 BYTES = 257  # 0 pads, byte b is b + 1
+CELLS = (6, 2)  # rows and columns that the whole of a screen is pooled over
+MIXED = 1_000_003  # spreads pairs of pieces over their buckets
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class ScreenReader(nn.Module):
             nn.Conv2d(half, channels, 3, padding=1),
             nn.GELU(),
         )
-        self.whole = nn.Linear(channels * (1 + len(REGIONS)), features)
+        self.whole = nn.Linear(channels * (CELLS[0] * CELLS[1] + len(REGIONS)), features)
         self.regions = nn.ModuleList(nn.Linear(channels, features) for _ in REGIONS)
         self.state = nn.Linear(features, width)
 
@@ -67,7 +69,8 @@ class ScreenReader(nn.Module):
         """screens [I, H, W] uint8, boxes [I, M, 4] in 0..1."""
         maps = self.layers(screens.unsqueeze(1).float() / 127.5 - 1)
         pooled = pool_regions(maps, boxes)
-        whole = self.whole(torch.cat([maps.mean((2, 3)).unsqueeze(1), pooled], dim=1).flatten(1))
+        parts = functional.adaptive_avg_pool2d(maps, CELLS)  # where bubbles stand, not only that some do
+        whole = self.whole(torch.cat([parts.flatten(1), pooled.flatten(1)], dim=1))
         regions = torch.stack([layer(pooled[:, i]) for i, layer in enumerate(self.regions)], dim=1)
         return Seen(whole, regions, self.state(functional.gelu(whole)))
 
@@ -88,6 +91,10 @@ class Keyboard(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary))
         self.text = nn.GRU(width, width, settings.layers, batch_first=True)
         self.reads = nn.Linear(width, width)
+        self.bag = nn.Embedding(vocabulary, settings.bag_width)
+        self.pairs = nn.Embedding(settings.bag_pairs, settings.bag_width)
+        self.bagged = nn.Linear(settings.bag_width, width, bias=False)
+        self.length = nn.Linear(2, width, bias=False)
         self.bytes = nn.Embedding(BYTES, typed // 2)
         self.word = nn.Linear(TYPED_BYTES * (typed // 2), typed)
         self.spelled = nn.Linear(typed, width)
@@ -107,14 +114,24 @@ class Keyboard(nn.Module):
         for layer in (self.told, self.wanted, self.experts.down):
             nn.init.zeros_(layer.weight)  # the decoder starts as a language model
 
-    def read(self, tokens: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """tokens [R, L] after `state` [layers, R, D], if any -> states [R, L, D] that tell of the next piece, and the
-        state to go on from."""
+    def read(self, tokens: Tensor) -> Tensor:
+        """tokens [R, L] -> states [R, L, D] that tell of the next piece, each of those up to its own alone."""
         x = self.dropout(self.pieces(tokens))
         if self.training and self.settings.word_dropout:
             x = x * (torch.rand(tokens.shape, device=x.device) >= self.settings.word_dropout).unsqueeze(-1)
-        x, last = self.text(x, state)
-        return self.dropout(self.reads(self.dropout(x))), last
+        x, _ = self.text(x)
+        return self.dropout(self.reads(self.dropout(x)) + self._gathered(tokens))
+
+    def _gathered(self, tokens: Tensor) -> Tensor:
+        """[R, L, D] what order does not tell: the mean of the message's pieces and pairs so far (a bag of words and
+        pairs of neighbours, Joulin et al. 2017), how many there are, and how many with the history."""
+        place = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+        begun = torch.where((tokens == BOS) | (tokens == SEP), place, 0).cummax(1).values
+        pairs = (functional.pad(tokens, (1, 0))[:, :-1] * MIXED + tokens) % self.settings.bag_pairs
+        sums = (self.bag(tokens) + self.pairs(pairs)).cumsum(1)
+        many = (place - begun).unsqueeze(-1)
+        mean = (sums - sums.gather(1, begun.unsqueeze(-1).expand_as(sums))) / many.clamp(min=1)
+        return self.bagged(self.dropout(mean)) + self.length(torch.cat([many, place.unsqueeze(-1)], -1).float().log1p())
 
     def see(self, screens: Tensor, boxes: Tensor) -> Seen | None:
         """What the screens [I, H, W] with regions [I, M, 4] say; None without screens or without a reader of them."""
@@ -158,7 +175,7 @@ class Keyboard(nn.Module):
 
     def forward(self, batch: Batch) -> Outputs:
         """All outputs of a batch of `collate`; `written` [N, D + 1] follows the valid targets in their order."""
-        states, _ = self.read(batch["tokens"])
+        states = self.read(batch["tokens"])
         row, position, screen = batch["row"], batch["position"], batch["screen"]
         seen = self.see(batch["screens"], batch["boxes"])
         lost = torch.rand(screen.shape, device=screen.device) < (self.settings.screen_dropout if self.training else 0.0)

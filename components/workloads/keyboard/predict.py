@@ -105,7 +105,7 @@ class KeyboardPredictor:
                     tokens[at, : len(row.tokens)] = torch.from_numpy(row.tokens.astype(np.int64))
                     events += [(sample, at, position) for sample, position in row.events]
                 with torch.inference_mode():
-                    states, _ = self.model.read(tokens.to(device))
+                    states = self.model.read(tokens.to(device))
                 for start in range(0, len(events), EVENTS):
                     chosen, where, position = zip(*events[start : start + EVENTS], strict=True)
                     yield list(chosen), states[list(where), list(position)]
@@ -182,7 +182,7 @@ class KeyboardPredictor:
         typed = fold_text(event.typed)
         words = outlook(written, event, self.lexicon, self.counts, self.mixture)
         places, (near, edits) = words.begun(typed, event.layout), words.near(typed)
-        shares, emoji = words.shares, self.lexicon.emoji
+        shares, power = words.shares, self.mixture.emoji if self.mixture.use else 0.0
         slips = shares[near] * np.exp(-EDIT * edits)
         tasks = _weighed(tasks, float(slips.sum()), float(shares[places].sum())) if len(near) else tasks
         wrong = bool(typed) and tasks[Task.ERROR] > self.model.settings.correct_above
@@ -196,7 +196,7 @@ class KeyboardPredictor:
         return Prediction(
             candidates=corrections if wrong else best(words, places, shares[places]),
             corrections=corrections,
-            emoji=best(words, emoji, shares[emoji]),
+            emoji=best(words, self.lexicon.emoji, words.pictured(power)),
             task=Task.ERROR if wrong else Task.COMPLETION if typed else Task.SUGGESTION,
             task_probabilities=tuple(tasks),
             layout=Layout(int(np.argmax(layouts))),

@@ -32,9 +32,13 @@ def split_of(message: Message, seed: int, shares: Shares) -> str:
 
 def text_key(message: Message) -> bytes:
     """Equal for messages that say the same to the letter, whatever their case and blanks; labelled places count too."""
-    places = "".join(f"\x00{m.start}\x01{m.typed}" for m in message.moments) if message.labelled else ""
-    text = "".join(fold_text(message.text).split()) + places
+    places = "".join(f"\x00{len(_letters(message.text[: m.start]))}\x01{m.typed}" for m in message.moments)
+    text = _letters(message.text) + (places if message.labelled else "")
     return hashlib.blake2b(text.encode(), digest_size=12).digest()
+
+
+def _letters(text: str) -> str:
+    return "".join(fold_text(text).split())
 
 
 class Splitter:

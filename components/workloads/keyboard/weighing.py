@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.workloads.keyboard.events import Event, Task
-from components.workloads.keyboard.metrics import wanted
+from components.workloads.keyboard.metrics import MACRO, score, values, wanted
 from components.workloads.keyboard.mixing import followers, stream
 from components.workloads.keyboard.predict import KeyboardPredictor
-from components.workloads.keyboard.units import folded
+from components.workloads.keyboard.units import Kind, folded
 
 Own = tuple[float, float, float]
 SHARES = tuple(i / 20 for i in range(21))
 WEIGHTS = tuple(float(digit * 10**power) for power in range(5) for digit in (1, 3))
+POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 NEVER = 1e-7  # probability of a word that nobody knows
 ROUNDS = 4  # over the weights, one after the other, at most
 CONSISTENT = 0.98  # of the layouts at least are that of the target's language
@@ -56,7 +57,7 @@ def weigh(model: KeyboardPredictor, events: Sequence[Event], most: int) -> dict[
         events: labelled; the suggestions among them are looked at, about `most` at most.
 
     Returns:
-        {"counts", "own", "layout", "log_likelihood" of a word in nats}; {} where no word is suggested.
+        {"counts", "own", "layout", "emoji", "log_likelihood" of a word in nats}; {} where no word is suggested.
     """
     asked = [event for event in events if event.labels is not None and event.labels.task is Task.SUGGESTION]
     asked = asked[:: max(1, -(-len(asked) // most))]
@@ -65,8 +66,14 @@ def weigh(model: KeyboardPredictor, events: Sequence[Event], most: int) -> dict[
         return {}
     counts, own = likeliest(evidence)
     mixture = model.mixture.model_copy(update={"use": True, "counts": counts, "own": own})
-    layout = best_layout(replace(model, mixture=mixture), asked)
-    return {"counts": counts, "own": list(own), "layout": layout, "log_likelihood": evidence.likelihood(counts, own)}
+    mixed = replace(model, mixture=mixture)
+    return {
+        "counts": counts,
+        "own": list(own),
+        "layout": best_layout(mixed, asked),
+        "emoji": best_power(mixed, events, most),
+        "log_likelihood": evidence.likelihood(counts, own),
+    }
 
 
 def gathered(model: KeyboardPredictor, events: Sequence[Event]) -> Evidence:
@@ -123,3 +130,14 @@ def best_layout(model: KeyboardPredictor, events: Sequence[Event]) -> float:
         right = (said == came)[switch].mean() if switch.any() else (said == came).mean()
         found.append((min(consistent, CONSISTENT), right, -share))
     return -max(found)[2]
+
+
+def best_power(model: KeyboardPredictor, events: Sequence[Event], most: int) -> float:
+    """The power of how common an emoji is under which their macro-F1 is best; the least of equals."""
+    asked = [event for event in events if event.labels is not None and wanted(event.labels)[1] is Kind.EMOJI][:most]
+    tried = {power: model.mixture.model_copy(update={"emoji": power}) for power in POWERS}
+    found = {
+        power: values(score(asked, replace(model, mixture=mixture).predict(asked))).get(MACRO, 0.0)
+        for power, mixture in tried.items()
+    }
+    return max(POWERS, key=lambda power: (found[power], -power))

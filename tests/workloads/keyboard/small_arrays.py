@@ -12,6 +12,8 @@ VOCABULARY = 12
 SETTINGS = {
     "width": 16,
     "layers": 1,
+    "bag_width": 4,
+    "bag_pairs": 32,
     "typed_width": 8,
     "screen_width": 8,
     "features": 8,
@@ -22,7 +24,7 @@ SETTINGS = {
     "dropout": 0.0,
     "word_dropout": 0.0,
     "screen_dropout": 0.0,
-    "mixture": {"use": True, "counts": 0.4, "own": [500, 10, 4], "layout": 0.4},
+    "mixture": {"use": True, "counts": 0.4, "own": [500, 10, 4], "layout": 0.4, "emoji": 0.0},
 }
 
 

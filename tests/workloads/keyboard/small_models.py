@@ -21,9 +21,11 @@ from components.workloads.keyboard.model import Keyboard, build
 def model_settings(**changes: Any) -> KeyboardModel:
     """Sizes for small tests, with changes."""
     values: dict[str, Any] = {
-        "width": 16, "layers": 1, "typed_width": 8, "screen_width": 8, "features": 8, "expert_width": 4,
+        "width": 16, "layers": 1, "bag_width": 4, "bag_pairs": 64,
+        "typed_width": 8, "screen_width": 8, "features": 8, "expert_width": 4,
         "experts_used": 5, "image": True, "correct_above": 0.3, "dropout": 0.0, "word_dropout": 0.0,
-        "screen_dropout": 0.0, "mixture": {"use": True, "counts": 0.4, "own": [500, 10, 4], "layout": 0.4},
+        "screen_dropout": 0.0,
+        "mixture": {"use": True, "counts": 0.4, "own": [500, 10, 4], "layout": 0.4, "emoji": 0.0},
     }  # fmt: skip
     return KeyboardModel.model_validate(values | changes)
 

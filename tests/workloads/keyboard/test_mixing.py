@@ -15,7 +15,7 @@ from components.workloads.keyboard.mixing import BEGIN, Outlook, adapted, follow
 from components.workloads.keyboard.ngram import Ngram, fit_ngram
 
 SAID = [["see", "you", "soon"], ["see", "you", "later"], ["see", "it"], ["rare", "word"]]
-PLAIN = KeyboardMixture(use=True, counts=0.25, own=(10.0, 5.0, 2.0), layout=0.5)
+PLAIN = KeyboardMixture(use=True, counts=0.25, own=(10.0, 5.0, 2.0), layout=0.5, emoji=0.0)
 
 
 def event(**changes: object) -> Event:

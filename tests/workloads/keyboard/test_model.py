@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from components.workloads.keyboard.batches import collate
-from components.workloads.keyboard.model import Keyboard
+from components.workloads.keyboard.model import MIXED, Keyboard
 from tests.workloads.keyboard.small_arrays import VOCABULARY, sizes, small_split
 
 
@@ -42,17 +42,21 @@ def test_outputs_have_the_shapes_the_losses_expect():
 def test_what_comes_later_in_the_message_changes_nothing():
     model, tokens = fresh(), torch.tensor([[1, 5, 6, 7]])
     later = torch.tensor([[1, 5, 9, 10]])
-    assert_close(model.read(tokens)[0][:, :2], model.read(later)[0][:, :2])
-    assert not torch.allclose(model.read(tokens)[0][:, 2], model.read(later)[0][:, 2])
+    assert_close(model.read(tokens)[:, :2], model.read(later)[:, :2])
+    assert not torch.allclose(model.read(tokens)[:, 2], model.read(later)[:, 2])
 
 
-def test_reading_on_from_a_state_equals_reading_at_once():
-    model, tokens = fresh(layers=2), torch.tensor([[1, 5, 6, 7], [1, 9, 10, 2]])
-    whole, end = model.read(tokens)
-    first, state = model.read(tokens[:, :2])
-    rest, last = model.read(tokens[:, 2:], state)
-    assert_close(torch.cat([first, rest], dim=1), whole)
-    assert_close(last, end)
+def test_the_bag_holds_the_message_alone():
+    model = fresh()
+    torch.nn.init.zeros_(model.reads.weight)
+    torch.nn.init.zeros_(model.length.weight)
+    histories = torch.tensor([[1, 5, 6, 2, 9, 10], [1, 9, 6, 2, 9, 10]])
+    states = model.read(histories)
+    assert_close(states[0, 4:], states[1, 4:])
+    pairs = (torch.tensor([2, 9]) * MIXED + torch.tensor([9, 10])) % 32
+    mean = (model.bag.weight[[9, 10]] + model.pairs.weight[pairs]).mean(0)
+    assert_close(states[0, 5], model.bagged(mean) + model.reads.bias)
+    assert not torch.allclose(states[0, 2], states[1, 2])
 
 
 def test_padding_and_company_change_no_event():
@@ -65,7 +69,7 @@ def test_padding_and_company_change_no_event():
 
 def test_the_written_words_come_from_the_states_of_the_message_itself():
     model, given = fresh(), batch()
-    states, _ = model.read(given["tokens"])
+    states = model.read(given["tokens"])
     at = states[given["row"], given["position"]]
     seen = model.see(given["screens"], given["boxes"])
     answers = model.decide(at, given["typed"], given["layout"], seen, given["screen"])
