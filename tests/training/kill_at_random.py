@@ -29,7 +29,7 @@ def train_in_child(prepared: Path, folder: Path, operation: int | None = None) -
         return child
     os.dup2(os.open(f"{folder}.err", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     if operation is not None:
-        _die_at(operation, str(folder))
+        die_at(operation, str(folder))
     try:
         toy.train(toy.WORKLOAD, toy.section(), prepared, folder, device="cpu")
     except BaseException:
@@ -38,7 +38,7 @@ def train_in_child(prepared: Path, folder: Path, operation: int | None = None) -
     os._exit(0)
 
 
-def _die_at(operation: int, folder: str) -> None:
+def die_at(operation: int, folder: str) -> None:
     seen = 0
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
