@@ -248,6 +248,21 @@ class StudyConfig(Section):
         return self
 
 
+class DriftConfig(Section):
+    """When inputs or predictions count as drifted: shown at `alpha` over all columns, and by `effect` in [0, 1]."""
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    effect: Share
+
+
 class ScheduleConfig(Section):
+    """When retraining is asked about (`cron`, UTC), and what has to be true then (`policy`) for it to do something.
+
+    `age_days`: of the newest trained version, for `policy: age`.
+    """
+
     cron: str
     actor: str
+    policy: Literal["always", "new_data", "drift", "age"]
+    age_days: Positive
+    drift: DriftConfig

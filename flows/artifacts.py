@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger
@@ -49,9 +50,20 @@ def publish(place: Place, workload: str, outcome: dict[str, Any]) -> dict[str, A
     return outcome
 
 
+def publish_campaign(workload: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Writes the campaign's report as an artifact and returns its document as it came."""
+    text = Path(document["files"]["report"]).read_text(encoding="utf-8")
+    key = f"{workload.replace('_', '-')}-campaign"
+    create_markdown_artifact(key=key, markdown=text, description="The campaign's candidates and verdict")
+    return document
+
+
 def metrics_table(place: Place, workload: str) -> list[dict[str, Any]]:
-    """One row a metric: the model's value, and those of the baselines."""
-    document = json.loads((place.evaluation(workload) / "metrics.json").read_text(encoding="utf-8"))
+    """One row a metric: the model's value, and those of the baselines; none where nothing was evaluated here yet."""
+    path = place.evaluation(workload) / "metrics.json"
+    if not path.is_file():
+        return []
+    document = json.loads(path.read_text(encoding="utf-8"))
     besides = document["baselines"]
     return [
         {"metric": name, "model": value, **{other: besides[other].get(name) for other in besides}}

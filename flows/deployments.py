@@ -30,7 +30,8 @@ def deployment(place: Place, workload: str, schedule: CronSchedule | IntervalSch
     """A tick that is missed because a run is still going is made up by the next: DVC knows what is stale."""
     config = place.config()
     actor = getattr(config, workload).schedule.actor
-    parameters = {"workload": workload, "project": str(place.project), "state": str(place.state), "actor": actor}
+    folders = {"project": str(place.project), "state": str(place.state)}
+    parameters = {"workload": workload, **folders, "actor": actor, "scheduled": True}
     made = retrain.to_deployment(
         name=f"{config.project}-{workload}",
         schedules=[schedule],

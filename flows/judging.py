@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from components.files import write_json
+from components.files import write_atomically, write_json
 from components.registry import aliases, infrastructure_check
 from components.registry.gate import judge
 from components.registry.gate_report import GateReport, draw_forest
@@ -65,10 +65,17 @@ def compare(at: Desk, version: int, champion: int) -> GateReport:
 
 
 def score(at: Desk, version: int) -> pl.DataFrame:
-    """Per-sample scores of a registered version, from the very files that are served."""
+    """Per-sample scores of a registered version, from the very files that are served.
+
+    The first ones are kept: drift is measured against what a version answered when it was judged.
+    """
     folder = aliases.resolve(at.store, at.name, version, at.artefact_digest(version))
     samples = list(at.record.samples(at.place.prepared(at.name), provenance.TEST))
-    return at.record.score(samples, at.record.load(folder / MODEL).predict(samples))
+    table = at.record.score(samples, at.record.load(folder / MODEL).predict(samples))
+    path = at.place.first_scores(at.name, version, provenance.evaluation_digest(at.place, at.name))
+    if not list(path.parent.glob(f"{version}-*{path.suffix}")):
+        write_atomically(path, table.write_parquet)
+    return table
 
 
 def decide(at: Desk, version: int, automatic: bool = True, reason: str = "") -> Outcome:

@@ -23,6 +23,7 @@ from flows.stages import StageResult, bring_up_to_date, stale
 from flows.state import Place, make_state, user
 
 BASELINE = "baseline"  # in the evaluation's folder
+BASELINE_REASON = "the workload's cheap baseline"  # of its registration
 EXAMPLES = 8  # golden inputs of a version
 Say = Callable[[str], object]
 
@@ -108,7 +109,7 @@ def register_baseline(at: Desk) -> int:
     folder = at.place.evaluation(at.name) / BASELINE
     found = packaging.find_version(at.store, at.name, provenance.servable_digest(folder))
     run_id = None if found else _start(at, "train", f"{at.name} baseline", None)
-    return _register(at, folder, found, run_id, {}, "the workload's cheap baseline")
+    return _register(at, folder, found, run_id, {}, BASELINE_REASON)
 
 
 def register_folder(at: Desk, folder: Path, name: str) -> int:

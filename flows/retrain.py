@@ -9,7 +9,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from flows import artifacts, cycle, flow_runs, judging, registration, stages
+from flows import artifacts, cycle, flow_runs, judging, notifying, policies, registration, stages
 from flows.state import exclusive, place_of
 from flows.terminal import say
 
@@ -45,15 +45,26 @@ def decide(workload: str, version: int, project: str, state: str, actor: str | N
 
 
 @flow(name="retrain", flow_run_name="retrain {workload}", persist_result=False)
-def retrain(workload: str, project: str, state: str, actor: str | None = None) -> dict[str, Any]:
-    """Brings a workload's champion up to date; {decision, version, champion, reason, heads, stages}."""
+def retrain(
+    workload: str, project: str, state: str, actor: str | None = None, scheduled: bool = False
+) -> dict[str, Any]:
+    """Brings a workload's champion up to date; {decision, version, champion, reason, heads, stages}.
+
+    A scheduled run does so only when the workload's policy asks for it, and tells the webhook how it ended.
+    """
     place = place_of(project, state)
     for name in flow_runs.begin():
         say(f"closed the flow run {name}: its process was gone")
-    with exclusive(place, workload):
-        if outcome := cycle.unchanged(place, workload):
-            return artifacts.publish(place, workload, outcome)
-        names = stages.needed(place, workload)
-        done = [train(workload, project, state) if n == "train" else bring(workload, n, project, state) for n in names]
-        verdict = decide(workload, register(workload, project, state, actor), project, state, actor)
-        return artifacts.publish(place, workload, cycle.outcome_of(verdict, done))
+    with notifying.told(workload, scheduled, artifacts.logged(say)) as tell, exclusive(place, workload):
+        outcome = cycle.unchanged(place, workload) or (policies.wait(place, workload, say) if scheduled else None)
+        outcome = outcome or _train_and_judge(workload, project, state, actor)
+        return tell(artifacts.publish(place, workload, outcome))
+
+
+def _train_and_judge(workload: str, project: str, state: str, actor: str | None) -> dict[str, Any]:
+    done = [
+        train(workload, project, state) if stage == "train" else bring(workload, stage, project, state)
+        for stage in stages.needed(place_of(project, state), workload)
+    ]
+    verdict = decide(workload, register(workload, project, state, actor), project, state, actor)
+    return cycle.outcome_of(verdict, done)

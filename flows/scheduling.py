@@ -73,6 +73,7 @@ def plan(place: Place, workload: str, dry_run: bool) -> dict[str, Any]:
         "deployment": f"retrain/{config.project}-{workload}",
         "cron": section.schedule.cron,
         "timezone": "UTC",
+        "policy": section.schedule.policy,
         "concurrency_limit": LIMIT.limit,
         "collision_strategy": LIMIT.collision_strategy.value,
         "next": [f"{moment:%Y-%m-%dT%H:%MZ}" for moment in coming],

@@ -55,6 +55,10 @@ class Place:
         """A look must not create a ledger where there is none."""
         return not isinstance(self.ledger, Path) or self.ledger.is_file()
 
+    def first_scores(self, workload: str, version: int, digest: str) -> Path:
+        """Where a version's per-sample scores lie as it was first judged, on the hold-out of that digest."""
+        return self.state / "scores" / workload / f"{version}-{digest}.parquet"
+
     def gate_report(self, workload: str, digest: str) -> Path:
         """Where the gate's report of that SHA-256 lies."""
         return self.state / "gates" / workload / f"{digest}.json"
