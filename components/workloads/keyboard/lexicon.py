@@ -39,6 +39,7 @@ class Lexicon:
 
     Attributes:
         words: [W] those that a piece writes whole, and those that were counted.
+        places: word -> where it stands.
         written: [P] places of the first, and `pieces`: [P] what writes each.
         counted: language -> [V] place of each word of its n-gram.
         times: [W] how often each was counted.
@@ -50,6 +51,7 @@ class Lexicon:
     """
 
     words: tuple[str, ...]
+    places: Mapping[str, int]
     written: Numbers
     pieces: Numbers
     counted: Mapping[str, Numbers]
@@ -62,8 +64,7 @@ class Lexicon:
 
     def place(self, word: str) -> int:
         """Where a word stands, -1 for one that is not there."""
-        at = bisect_left(self.words, word)
-        return at if at < len(self.words) and self.words[at] == word else -1
+        return self.places.get(word, -1)
 
     def begun(self, typed: str, layout: Layout) -> Numbers:
         """Places of the words and characters that begin so; on the Chinese layout letters mean characters read so."""
@@ -110,6 +111,7 @@ def lexicon_of(codec: Codec, counts: Mapping[str, Ngram]) -> Lexicon:
         times[counted[language]] += known.counts
     return Lexicon(
         words=words,
+        places=place,
         written=np.array(sorted(place[word] for word in piece), np.int64),
         pieces=np.array([piece[word] for word in sorted(piece)], np.int64),
         counted=counted,

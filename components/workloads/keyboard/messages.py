@@ -102,12 +102,17 @@ class MessageWriter(LineWriter):
 
 
 def read_messages(path: Path) -> Iterator[Message]:
-    """The messages of a file that MessageWriter wrote, in its order.
+    """The messages of a file that MessageWriter wrote, in its order; one after another in a conversation share the
+    texts of their histories, so that memory holds each once.
 
     Raises:
         EquipoiseError: E_MISSING (66) without the file, E_DATA (65) when it is damaged.
     """
-    return read_kept(path, lambda value: (_message(value),))
+    said: dict[str, str] = {}
+    for message in read_kept(path, lambda value: (_message(value),)):
+        history = tuple(said.get(text, text) for text in message.history)
+        said = {text: text for text in (*history, message.text)}
+        yield replace(message, history=history)
 
 
 def _message(value: dict[str, Any]) -> Message:

@@ -8,6 +8,7 @@ themselves was first used by Kuhn and De Mori (1990).
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -95,10 +96,12 @@ def outlook(
 
 def stream(event: Event) -> list[str]:
     """All that the user wrote up to the cursor, folded, BEGIN twice before each message."""
-    found: list[str] = []
-    for text in (*event.history, event.before):
-        found += (BEGIN, BEGIN, *folded(text))
-    return found
+    return [*_said(event.history), BEGIN, BEGIN, *folded(event.before)]
+
+
+@functools.lru_cache(maxsize=16)  # a message is asked about at every key
+def _said(history: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word for text in history for word in (BEGIN, BEGIN, *folded(text)))
 
 
 def adapted(general: Outlook, said: Sequence[str], weights: Sequence[float]) -> Outlook:

@@ -94,6 +94,15 @@ def test_what_stood_behind(length: int, expected: dict[str, int]) -> None:
     assert followers(said, length) == expected
 
 
+def test_rare_emoji_gain_by_the_power() -> None:
+    counts = {"en": fit_ngram([["see", "👍"]] * 3 + [["see", "🎁"]], 4), "zh": fit_ngram([], 4)}
+    lexicon = lexicon_of(train_codec(["see 👍", "see 👍 🎁"], 40), counts)
+    found = Outlook(lexicon, np.full(len(lexicon.words), 0.25))
+    assert [lexicon.words[at] for at in lexicon.emoji] == ["🎁", "👍"]
+    assert found.pictured(0.0) == pytest.approx([0.25, 0.25])
+    assert found.pictured(0.5) == pytest.approx([0.25 / 2**0.5, 0.25 / 2])
+
+
 def test_own_words_begin_and_are_near_as_known_ones() -> None:
     lexicon, _ = known()
     found = adapted(Outlook(lexicon, np.zeros(len(lexicon.words))), ["zorro", "seeing", ";;"], (1.0, 1.0, 1.0))

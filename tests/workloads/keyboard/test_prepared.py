@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,13 +15,14 @@ from components.data.splits import SPLITS
 from components.errors import EquipoiseError, Exit
 from components.files import sha256_tree
 from components.workloads.keyboard import drawing
+from components.workloads.keyboard.counts import load_counts
 from components.workloads.keyboard.data import divided, prepare, samples
 from components.workloads.keyboard.encode import BOS, SEP, SPECIALS, load_codec
 from components.workloads.keyboard.events import LANGUAGES, Layout, Task
-from components.workloads.keyboard.messages import Message, events_of, read_messages
+from components.workloads.keyboard.messages import Message, Moment, events_of, read_messages
 from components.workloads.keyboard.rows import Limits, request_row, typed_bytes
-from components.workloads.keyboard.splits import messages_file
-from components.workloads.keyboard.units import fold_text
+from components.workloads.keyboard.splits import messages_file, text_key
+from components.workloads.keyboard.units import fold_text, folded
 from tests.workloads.keyboard.small import data_section, message_line, prepared_small, write_lines
 
 
@@ -83,6 +85,30 @@ def test_rows_begin_with_what_was_said_before(prepared):
         assert tokens[-len(said) :].tolist() == said.tolist()
         assert (SEP in tokens) == bool(message.history)
         assert len(tokens) - len(said) <= 1 + 16
+
+
+def test_texts_of_a_conversation_are_in_memory_once(prepared):
+    messages = list(read_messages(messages_file(prepared, "train")))
+    pairs = [(m, n) for m, n in pairwise(messages) if n.history[: len(m.history)] == m.history != ()]
+    assert pairs
+    assert all(one is other for m, n in pairs for one, other in zip(m.history, n.history, strict=False))
+
+
+def test_the_counts_are_of_the_training_messages(prepared):
+    messages = [m for m in read_messages(messages_file(prepared, "train")) if m.language == "en"]
+    counts = load_counts(prepared)["en"]
+    words = Counter(word for message in messages for word in folded(message.text))
+    assert dict(zip(counts.words, counts.counts.tolist(), strict=True)) == words
+    assert counts.levels[2].counts.min() >= 2 > counts.levels[0].counts.min()
+
+
+def test_a_labelled_place_counts_whatever_the_blanks_before_it():
+    def tweet(text: str, emoji: str = "👍") -> bytes:
+        moment = Moment(Task.SUGGESTION, len(text) + 1, len(text) + 2, "", Layout.EN, Layout.EMOJI)
+        return text_key(Message("1", "", "t", "en", f"{text} {emoji}", moments=(moment,), labelled=True))
+
+    assert tweet("so  good") == tweet("So good")
+    assert tweet("so good", "🎁") != tweet("so good")
 
 
 def test_no_user_and_no_text_is_in_two_splits(prepared):
