@@ -125,6 +125,7 @@ def retrain(
     device: Device = None,
     resume: Resume = False,
     actor: Actor = None,
+    tune: Annotated[bool, typer.Option("--tune", help="Then search the loss weights, as `tune` does.")] = False,
     json: Json = False,
     state: State = None,
     project: Project = None,
@@ -135,7 +136,7 @@ def retrain(
     edited(where, workload, assign, data, seed, device, set_file)
     from flows.cycle import run
 
-    outcome = run(where, workload, actor, terminal.say)
+    outcome = run(where, workload, actor, terminal.say, tune)
     terminal.emit(outcome, json, present.retrain)
     raise typer.Exit(present.STATUS[outcome["decision"]])
 

@@ -15,8 +15,11 @@ HEAD = ("head", "metric", "difference", "low", "high", "verdict")
 Say = Callable[[str], object]
 
 
-def run(place: Place, workload: str, actor: str | None, say: Say) -> dict[str, Any]:
+def run(place: Place, workload: str, actor: str | None, say: Say, tune: bool = False) -> dict[str, Any]:
     """The outcome of a retraining, as `--json` prints it.
+
+    Args:
+        tune: then searches the loss weights, and adds the campaign's document as `campaign`.
 
     Raises:
         EquipoiseError: E_BUSY (75) while the workload is being changed, and whatever a stage or the registry reports.
@@ -24,14 +27,21 @@ def run(place: Place, workload: str, actor: str | None, say: Say) -> dict[str, A
     make_state(place)
     with exclusive(place, workload):
         outcome = unchanged(place, workload)
-    if outcome is not None:
+    if outcome is not None and not tune:
         return outcome
     from flows.orchestration import embedded
 
+    folders = str(place.project), str(place.state)
     with embedded(place, say):
-        from flows.retrain import retrain
+        if outcome is None:
+            from flows.retrain import retrain
 
-        return retrain(workload, str(place.project), str(place.state), actor)
+            outcome = retrain(workload, *folders, actor)
+        if tune:
+            from flows.tune_flow import tune as campaign
+
+            outcome = {**outcome, "campaign": campaign(workload, *folders)}
+        return outcome
 
 
 def unchanged(place: Place, workload: str) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ from prefect.states import Crashed
 
 from components.registry.processes import gone, identity
 
-FLOW = "retrain"
+FLOWS = ["retrain", "tune"]
 OPEN = [StateType.RUNNING, StateType.CANCELLING]
 PAGE = 200  # runs the server gives at once
 
@@ -57,7 +57,7 @@ def begin() -> list[str]:
 
 
 def left() -> list[Left]:
-    """The open runs of retraining whose process ended on this machine; others cannot be told from here.
+    """The open runs of retraining and tuning whose process ended on this machine; others cannot be told from here.
 
     The server is that of the environment (PREFECT_API_URL).
     """
@@ -75,7 +75,7 @@ def close(run: Left) -> bool:
 
 def _left(client: SyncPrefectClient) -> list[Left]:
     wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=OPEN)))
-    named, found, page = FlowFilter(name=FlowFilterName(any_=[FLOW])), [], None
+    named, found, page = FlowFilter(name=FlowFilterName(any_=FLOWS)), [], None
     while page is None or len(page) == PAGE:
         page = client.read_flow_runs(flow_filter=named, flow_run_filter=wanted, limit=PAGE, offset=len(found))
         found += page

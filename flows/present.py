@@ -58,7 +58,8 @@ def retrain(document: Mapping[str, Any]) -> str:
     closing = (
         f"{document['decision']}: version {document['version']}, champion {document['champion']}. {document['reason']}."
     )
-    return "\n".join([*stages(document["stages"]), *heads(document["heads"]), closing])
+    campaign = [tune(document["campaign"])] if "campaign" in document else []
+    return "\n".join([*stages(document["stages"]), *heads(document["heads"]), closing, *campaign])
 
 
 def heads(judged: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.errors import EquipoiseError, Exit
 from components.files import write_json
@@ -19,6 +19,9 @@ from flows import provenance
 from flows.stages import bring_up_to_date, needed
 from flows.state import Place, exclusive, make_state
 from flows.tune_helpers import champion_weights, processes
+
+if TYPE_CHECKING:
+    from components.tuning.campaign import Campaign
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,60}")
 Say = Callable[[str], object]
@@ -46,10 +49,15 @@ def run(
     starts = starting_points(begin_from, space) if begin_from is not None else []
     make_state(place)
     with exclusive(place, name):
-        stages = needed(place, name)
-        for stage in stages[: stages.index("train")]:
+        for stage in stages_before(place, name):
             bring_up_to_date(place, name, stage, say)
-        return _campaign(place, name, total, campaign_name, say, starts)
+        return concluded(place, name, search(place, name, total, campaign_name, say, starts), say)
+
+
+def stages_before(place: Place, name: str) -> tuple[str, ...]:
+    """The stages that a campaign needs: all before train."""
+    stages = needed(place, name)
+    return stages[: stages.index("train")]
 
 
 def help_with(place: Place, name: str, campaign_name: str | None, say: Say) -> dict[str, Any]:
@@ -97,28 +105,41 @@ def _where(place: Place, campaign_name: str | None) -> dict[str, Any]:
     }
 
 
-def _campaign(
-    place: Place, name: str, total: int | None, campaign_name: str | None, say: Say, starts: list[dict[str, float]]
-) -> dict[str, Any]:
-    from components.tuning import campaign, closing, report
+def search(
+    place: Place,
+    name: str,
+    total: int | None,
+    campaign_name: str | None,
+    say: Say,
+    starts: Sequence[Mapping[str, float]] = (),
+) -> Campaign:
+    """Screens the candidates and trains the best at full length, with as many processes as params.yaml says."""
+    from components.tuning import campaign
     from components.workload import workload
 
     config = place.config()
-    section, record = getattr(config, name), workload(name)
-    store = tracking.open_store(place.state, config.project)
-    tracking.close_orphans(store)  # also: a store that does not answer is noticed before hours of training
-    prepared, where = place.prepared(name), _where(place, campaign_name)
-    found = campaign.run(
-        record, section, prepared, place.state, total=total or section.tuning.candidates, say=say,
+    section = getattr(config, name)
+    tracking.close_orphans(tracking.open_store(place.state, config.project))  # a store that does not answer says so now
+    return campaign.run(
+        workload(name), section, place.prepared(name), place.state, total=total or section.tuning.candidates, say=say,
         champion=champion_weights(place, name, section, knobs(name, section)), starts=starts,
-        helpers=partial(processes, place, name, campaign_name), **where,
+        helpers=partial(processes, place, name, campaign_name), **_where(place, campaign_name),
     )  # fmt: skip
+
+
+def concluded(place: Place, name: str, found: Campaign, say: Say) -> dict[str, Any]:
+    """Judges the best with fresh seeds, writes what was found, and logs it."""
+    from components.tuning import closing, report
+    from components.workload import workload
+
+    config, record = place.config(), workload(name)
+    section, prepared, device = getattr(config, name), place.prepared(name), _where(place, None)["device"]
     judgement = closing.run(
-        record, section, prepared, place.state, found, project=config.project, device=where["device"], say=say
+        record, section, prepared, place.state, found, project=config.project, device=device, say=say
     )
     tuned = place.project / "tuned" / f"{name}.yaml"
     document = report.conclude(record, section, prepared, found, judgement, tuned)
-    document["run_id"] = _log(place, name, section, store, found, document)
+    document["run_id"] = _log(place, name, section, tracking.open_store(place.state, config.project), found, document)
     return document
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from components.errors import EquipoiseError, bad_data, misconfigured
 from components.training import checkpoint
@@ -14,11 +15,12 @@ from components.training.candidates import train_together
 from components.training.fit import how_many_fit
 from components.training.interrupt import TrainingInterrupted
 from components.training.lanes import Lane, why_not_together
+from components.training.progress import as_clock
 from components.tuning.pruner import stopped
 from components.tuning.space import rounded, with_weights
 from components.tuning.storage import beating
 from components.tuning.trial import Stopwatch, Trained, objectives_of, run_trial
-from components.tuning.trials import CHAMPION, Claimed, Work, at_rung, spent, tell, wave_folder
+from components.tuning.trials import CHAMPION, SPENT, Claimed, Work, at_rung, spent, tell, wave_folder
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _train_stacked(work: Work, wave: Sequence[Claimed], total: int, rungs: Seque
             continue
         rung = found.rung if found.dominators else None
         place = f"{folder.name}/{number}"
-        _told(work, each, Trained(found.metrics, found.terms, found.steps, rung, found.dominators, place))
+        _told(work, each, Trained(found.metrics, found.terms, found.steps, rung, found.dominators, place), total)
 
 
 def _train_one(work: Work, each: Claimed, total: int, rungs: Sequence[int]) -> None:
@@ -126,7 +128,7 @@ def _train_one(work: Work, each: Claimed, total: int, rungs: Sequence[int]) -> N
             raise
         _failed(work, each, str(error))
         return
-    _told(work, each, trained)
+    _told(work, each, trained, total)
     if trained.rung is not None:
         checkpoint.clear(folder / "resume")  # nobody trains it on
 
@@ -150,13 +152,27 @@ def _failed(work: Work, each: Claimed, failure: str) -> None:
     tell(work, each, failure)
 
 
-def _told(work: Work, each: Claimed, trained: Trained) -> None:
+def _told(work: Work, each: Claimed, trained: Trained, total: int) -> None:
     tell(work, each, trained)
     found = objectives_of(work.workload.name, trained.metrics, work.objectives)
     said = ", ".join(f"{k} {v:.4f}" for k, v in found.items())
     if trained.rung is not None:
         said += f", stopped after epoch {trained.rung}: candidate {trained.dominators[0]} is ahead in everything"
-    work.say(f"candidate {each.number}: {said}")
+    left = cpu_left(work.section.tuning, [t.user_attrs.get(SPENT, 0.0) for t in work.finished()], total)
+    work.say(f"candidate {each.number}: {said}; CPU time left about {as_clock(left)}")
+
+
+def cpu_left(settings: Any, took: Sequence[float], total: int) -> float:
+    """CPU seconds until a campaign's verdict, by what its candidates took so far, at least one.
+
+    An epoch of the screen is taken for one at full length, so with a narrow screen the true figure is higher; when the
+    longer trainings run, they show their own.
+    """
+    each = sum(took) / len(took)
+    longer = each * (1.0 if settings.screen is None else settings.epochs / settings.screen.epochs)
+    after = 0 if settings.screen is None else settings.screen.full + 1
+    after += (settings.closing.candidates + 1) * settings.closing.seeds
+    return max(0, total - len(took)) * each + after * longer
 
 
 def _ahead(work: Work, each: Claimed, rung: int, metrics: Mapping[str, float]) -> Sequence[int]:

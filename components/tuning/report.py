@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.files import write_json, write_text
+from components.tuning import panel
 from components.tuning.campaign import Campaign
 from components.tuning.closing import Judgement
 from components.tuning.pareto import best, draw, front, importances
@@ -62,6 +63,9 @@ def conclude(
         "pruned": len(campaign.stopped),
         "files": {name: str(path) for name, path in files.items()},
     }
+    losses = campaign.folder / "losses.png"
+    if panel.draw({str(each.number): each.terms for each in campaign.complete}, losses):
+        document["files"]["losses"] = str(losses)
     write_text(files["report"], "\n".join(table(campaign, document, closing)) + "\n")
     draw(campaign, shown, files["picture"])
     tried = tried_by_now(workload, section, prepared, campaign)

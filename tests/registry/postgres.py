@@ -36,49 +36,53 @@ def binaries() -> Path | None:
 @contextmanager
 def server() -> Iterator[str]:
     """A running server's socket folder; everything is gone afterwards. Skips the test without PostgreSQL."""
+    with cluster() as folder, running(folder):
+        yield str(folder)
+
+
+@contextmanager
+def cluster() -> Iterator[Path]:
+    """The folder of a server that is not running yet: `running` starts it, as often as a test likes."""
     bin_folder = binaries()
     root = os.geteuid() == 0
     if bin_folder is None or (root and shutil.which("runuser") is None):
         pytest.skip("PostgreSQL's initdb and postgres are not installed here (or runuser is missing)")
     folder = Path(tempfile.mkdtemp(prefix="equipoise-pg-"))
-    become = ["runuser", "-u", "nobody", "--"] if root else []
     if root:
         shutil.chown(folder, "nobody")
     try:
-        data = str(folder / "data")
-        initdb = [
-            str(bin_folder / "initdb"),
-            "-D",
-            data,
-            "-U",
-            "test",
-            "-A",
-            "trust",
-            "--no-sync",
-            "--locale=C",
-            "-E",
-            "UTF8",
-        ]
-        subprocess.run([*become, *initdb], check=True, capture_output=True, cwd=folder)
-        options = [
-            part
-            for option in (f"unix_socket_directories={folder}", "listen_addresses=", *FAST)
-            for part in ("-c", option)
-        ]
-        process = subprocess.Popen(
-            [*become, str(bin_folder / "postgres"), "-D", data, *options],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        try:
-            _wait_until_ready(process)
-            yield str(folder)
-        finally:
-            _stop(process, folder)
+        command = [*_become(), str(bin_folder / "initdb"), "-D", str(folder / "data"), "-U", "test", "-A", "trust",
+                   "--no-sync", "--locale=C", "-E", "UTF8"]  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[None]:
+    """The server of a cluster while the block runs."""
+    bin_folder = binaries()
+    assert bin_folder is not None
+    options = [
+        part for option in (f"unix_socket_directories={folder}", "listen_addresses=", *FAST) for part in ("-c", option)
+    ]
+    process = subprocess.Popen(
+        [*_become(), str(bin_folder / "postgres"), "-D", str(folder / "data"), *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        _wait_until_ready(process)
+        yield
+    finally:
+        _stop(process, folder)
+
+
+def _become() -> list[str]:
+    return ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
 
 
 def _wait_until_ready(process: subprocess.Popen[str]) -> None:

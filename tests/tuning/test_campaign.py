@@ -11,15 +11,18 @@ import sys
 import optuna
 import pytest
 
+from components.config_parts import GateConfig
 from components.errors import EquipoiseError
 from components.training.interrupt import TrainingInterrupted
+from components.tuning import storage as storage_module
 from components.tuning.campaign import run
+from components.tuning.space import Knob
 from components.tuning.storage import open_storage
-from components.tuning.trials import RESULT
+from components.tuning.trials import CHAMPION, OWNER, RESULT, make_study
 from tests.flows.projects import ROOT
 from tests.registry.postgres import postgres_server, postgres_url  # noqa: F401
 from tests.training import toy
-from tests.tuning.toy_campaign import campaign, plain, section
+from tests.tuning.toy_campaign import TunedToy, campaign, plain, screened, section
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +56,77 @@ def test_n_is_a_total_and_candidate_0_has_the_default_weights(prepared, tmp_path
     assert [plain(each) for each in one_go.candidates] == [plain(each) for each in again.candidates]
 
 
-def test_killed_anywhere_it_ends_with_the_candidates_of_an_undisturbed_campaign(tmp_path):
-    """kill -9 at moments spread over files and database statements, each followed by a second kill."""
+def killed_somewhere(kind, kills, folder):
+    """Kills at moments spread over files and database statements, each followed by a second kill."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.tuning.toy_campaign", "3", str(tmp_path)],
-        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600,
+        [sys.executable, "-m", "tests.tuning.toy_campaign", kind, str(kills), str(folder)],
+        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=3000,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout)
-    assert found["kills"] >= 3
+    assert found["kills"] >= kills
     assert [each["number"] for each in found["candidates"]] == [0, 1, 2, 3]
+    return found
+
+
+@pytest.mark.parametrize(("kind", "kills"), [("plain", 2), ("batched", 1)])
+def test_killed_anywhere_it_ends_with_the_candidates_of_an_undisturbed_campaign(tmp_path, kind, kills):
+    found = killed_somewhere(kind, kills, tmp_path)
+    assert (found["full"] is None) == (kind == "plain")
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("kind", ["plain", "processes", "batched"])
+def test_killed_at_many_moments(tmp_path, kind):
+    killed_somewhere(kind, 10, tmp_path)
+
+
+def test_both_engines_screen_stop_and_choose_alike(prepared, tmp_path):
+    found = {engine: campaign(prepared, tmp_path / engine, 4, screened(engine)) for engine in ("processes", "batched")}
+    for each in found.values():
+        assert [c.number for c in each.stopped] == [3] and each.candidates[3].stopped == {"rung": 2, "dominators": [0]}
+        assert each.candidates[3].steps == 6 and each.candidates[0].steps == 9, "two epochs of three"
+        assert [c.number for c in each.judged] == [0, 1, 2] and all(each.model(c).is_dir() for c in each.judged)
+        assert [c.steps for c in each.full] == [12, 12, 12]
+        study = optuna.load_study(study_name=each.name, storage=f"sqlite:///{each.folder.parents[3] / 'optuna.db'}")
+        assert 3 not in {trial.number for trial in study.best_trials}
+    one, other = ([c.objectives["objective"] for c in each.candidates] for each in found.values())
+    assert one == pytest.approx(other, rel=1e-5)
+    weights = [[c.weights for c in each.candidates] for each in found.values()]
+    assert weights[0] == weights[1]
+
+
+class GatedToy(TunedToy):
+    gate: GateConfig
+
+
+def test_the_champion_comes_second_and_bounds_the_others(prepared, tmp_path):
+    head = {"head": "above", "metric": "accuracy", "role": "primary", "margin": 0.001, "direction": "higher"}
+    gate = {"policy": "improve", "alpha": 0.05, "resamples": 200, "seed": 1, "cluster": "c", "heads": [head]}
+    settings = GatedToy.model_validate({**section().model_dump(mode="json"), "gate": gate})
+    weights = {"above.weight": 9.0, "size.weight": 0.06}
+    found = campaign(prepared, tmp_path, 4, settings, champion=weights)
+    assert found.candidates[1].weights == weights
+    least = found.candidates[1].metrics["above/accuracy"] - 0.001
+    expected = [each.metrics["above/accuracy"] >= least for each in found.candidates]
+    assert [each.feasible for each in found.candidates] == expected and not all(expected)
+
+
+def test_a_new_study_begins_with_the_defaults_the_champion_and_a_front(tmp_path):
+    space = (Knob("a.weight", 0.1, 10.0, 1.0), Knob("b.weight", 0.1, 10.0, 2.0))
+    default, champion, start = ({"a.weight": a, "b.weight": 2.0} for a in (1.0, 3.0, 5.0))
+
+    def begun(name, champion, starts):
+        storage, _ = open_storage(tmp_path, None)
+        study = make_study(storage, name, "identity", ("x",), space, champion, starts)
+        found = [trial.system_attrs["fixed_params"] for trial in study.trials], study.user_attrs[CHAMPION]
+        storage.engine.dispose()
+        return found
+
+    assert begun("all", champion, [start, champion]) == ([default, champion, start], 1)
+    assert begun("all", None, []) == ([default, champion, start], 1), "a study that is there stays as it is"
+    assert begun("same", default, []) == ([default], 0)
+    assert begun("none", None, [start]) == ([default, start], None)
 
 
 def test_nsga2_goes_on_as_it_would_have(prepared, tmp_path):
@@ -120,12 +184,14 @@ def test_a_study_somebody_else_wrote_into_is_refused(prepared, tmp_path):
     assert (code, status) == ("E_STUDY", 78) and "trial 1" in text
 
 
-def test_a_candidate_of_another_state_folder_is_left_alone(prepared, tmp_path):
-    address = f"sqlite:///{tmp_path / 'shared.db'}"
+def test_a_silent_candidate_of_another_folder_gets_its_time_before_it_is_taken_over(prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(storage_module, "GRACE_SECONDS", 1)
+    address, lines = f"sqlite:///{tmp_path / 'shared.db'}", []
     found = campaign(prepared, tmp_path / "a", 1, address=address)
-    optuna.load_study(study_name=found.name, storage=address).ask().set_user_attr("equipoise.owner", "elsewhere")
-    code, status, _ = refusal(lambda: campaign(prepared, tmp_path / "b", 2, address=address))
-    assert (code, status) == ("E_BUSY", 75)
+    silent = optuna.load_study(study_name=found.name, storage=address).ask()
+    silent.set_user_attr(OWNER, "elsewhere")
+    again = campaign(prepared, tmp_path / "b", 2, address=address, say=lines.append)
+    assert numbers(again) == [0, 1] and "candidate 1 is taken over: whoever trained it fell silent" in lines
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from components.config import load_config
 from components.errors import EquipoiseError
-from components.tuning.space import Knob, defaults, knobs, rounded, tunable, with_weights
+from components.tuning.space import Knob, defaults, knobs, rounded, screened, tunable, with_weights
 from tests.flows.projects import ROOT
 from tests.tuning.toy_campaign import section
 
@@ -68,3 +69,37 @@ def test_a_candidates_section_differs_in_its_weights_and_in_the_epochs_alone():
     back = after.model_dump()
     back["loss"]["above"]["weight"], back["training"]["epochs"] = 1.0, 1
     assert back == before.model_dump()
+
+
+def screen_of(**changes):
+    return {"epochs": 3, "changes": changes, "rungs": [1], "margin": 0.1, "full": 2, "agreement": 0.5}
+
+
+def test_the_screen_changes_what_it_names_and_its_epochs():
+    found = screened("toy", section(epochs=9, screen=screen_of(**{"model.width": 8, "training.accumulate": 1})))
+    assert (found.model.width, found.training.accumulate, found.tuning.epochs) == (8, 1, 3)
+    assert with_weights(found, {}).training.epochs == 3
+    without = section(epochs=9)
+    assert screened("toy", without) is without
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "says"),
+    [
+        ({"model.widht": 8}, "E_CONFIG_KEY", "Did you mean `model.width`?"),
+        ({"loss.above.weight": 8}, "E_CONFIG_KEY", "no such value of the model or the training"),
+        ({"training.seed": 8}, "E_CONFIG_KEY", "no such value of the model or the training"),
+        ({"model.width": "narrow"}, "E_CONFIG", "toy.tuning.screen.changes"),
+    ],
+)
+def test_a_screen_that_cannot_be_trained_is_refused(changes, code, says):
+    with pytest.raises(EquipoiseError) as refused:
+        screened("toy", section(screen=screen_of(**changes)))
+    assert (refused.value.code, int(refused.value.exit_code)) == (code, 78)
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("rungs", [[3], [2, 1], [1, 1]])
+def test_rungs_rise_below_the_epochs(rungs):
+    with pytest.raises(ValidationError, match="rungs must rise and lie below epochs"):
+        section(screen={**screen_of(), "rungs": rungs})

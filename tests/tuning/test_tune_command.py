@@ -18,7 +18,24 @@ SMALL = (
     "training.compile=false",
     "training.checkpoint_every=1",
     "tuning.epochs=1",
+    "tuning.screen.epochs=1",
+    "tuning.screen.rungs=[]",
+    "tuning.screen.changes={model.width: 8}",
+    "tuning.engine=processes",
+    "tuning.wave=1",
+    "tuning.closing.candidates=1",
 )
+FLOW = """
+import json, sys
+from pathlib import Path
+from flows.orchestration import embedded
+from flows.state import Place
+place = Place(Path(sys.argv[1]), Path(sys.argv[1]) / ".equipoise")
+with embedded(place, print):
+    from flows.tune_flow import tune
+    document = tune("tool_calling", str(place.project), str(place.state), 2)
+print(json.dumps(document))
+"""
 TUNE = ("tune", "tool_calling", "--candidates", "2", "--json")
 
 
@@ -52,7 +69,10 @@ def test_one_document_on_stdout(tuned):
     assert {"best", "default", "verdict", "front", "cpu_seconds", "pruned"} <= set(document)
     assert document["candidates"] == 2 and document["default"]["number"] == 0 and document["pruned"] == 0
     assert set(document["default"]["objectives"]) == {"decision/accuracy", "tool/accuracy", "arguments/exact_match"}
+    assert document["verdict"].startswith(("better: ", "within seed noise: keep the defaults", "trade-off: choose "))
+    assert len(document["closing"]["seeds"]) == 3 and list(document["closing"]["rows"]) == ["1"]
     assert "candidate 1 of 2" in done.stderr and "candidate 0 of" not in done.stderr, "candidate 0 was done already"
+    assert "CPU time left about" in done.stderr and "run 6 of 6: candidate 1" in done.stderr
     assert all(os.path.isfile(path) for path in document["files"].values())
     assert document["study"].startswith("equipoise/tool_calling/")
 
@@ -65,12 +85,35 @@ def test_mlflow_has_a_parent_and_each_candidate_once(tuned):
     assert json.loads(again.stdout) == json.loads(done.stdout), "nothing left to do: the same answer"
     runs = client.search_runs([tracking.experiment_id(store, "tune")])
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent]
-    assert len(runs) == 3 and sorted(run.data.tags["candidate"] for run in children) == ["0", "1"]
+    assert len(runs) == 5 and sorted(run.data.tags["candidate"] for run in children) == ["0", "0", "1", "1"]
+    names = {run.info.run_name for run in children}
+    assert names == {f"candidate {n}{length}" for n in (0, 1) for length in ("", " at full length")}
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert all("validation/decision/accuracy" in run.data.metrics for run in children)
     assert all("loss.decision.weight" in run.data.params for run in children)
     names = {each.path for each in client.list_artifacts(parent)}
     assert {"pareto.png", "report.md", "result.json", "tool_calling.yaml"} <= names
+
+
+def test_the_flow_finds_the_campaign_done(tuned):
+    project, done = tuned
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(
+        [sys.executable, "-c", FLOW, str(project)], cwd=project, env=environment, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert json.loads(ran.stdout.splitlines()[-1]) == json.loads(done.stdout)
+
+
+def test_a_second_process_helps_and_a_worker_ends_when_all_is_done(tuned):
+    project, _ = tuned
+    done = command(project, "tune", "tool_calling", "--candidates", "4", "--set", "tuning.wave=2", "--json")
+    document = json.loads(done.stdout)
+    assert done.returncode == 0 and document["candidates"] == 4, done.stderr[-2000:]
+    begun = [line.split()[1] for line in done.stderr.splitlines() if " of 4: " in line and line.startswith("candidate")]
+    assert sorted(begun) == ["2", "3"], "each by one of them"
+    helped = command(project, "tune", "tool_calling", "--worker", "--json")
+    assert json.loads(helped.stdout) == {"study": document["study"], "candidates": 4}
 
 
 def test_a_misspelled_weight_is_one_line_and_78(tuned):

@@ -1,4 +1,6 @@
-"""Campaigns over the toy's two weights, whole and killed: `python -m tests.tuning.toy_campaign KILLS FOLDER`.
+"""Campaigns over the toy's two weights, whole and killed: `python -m tests.tuning.toy_campaign KIND KILLS FOLDER`.
+
+KIND is `plain`, or an engine whose campaign has a screen with a rung at which most candidates stop.
 
 A process of its own: it imports torch and Optuna once, computes nothing itself, and forks a child for each campaign. A
 child dies by SIGKILL at a chosen operation: a change of a file of its campaign or a statement of its database.
@@ -38,22 +40,36 @@ def section(**tuning) -> TunedToy:
     return TunedToy.model_validate(values)
 
 
+def screened(engine: str, **tuning) -> TunedToy:
+    """Three epochs, in which what is ahead at the first rung stops all that is behind, then four for the best two."""
+    screen = {"epochs": 3, "changes": {"model.width": 8}, "rungs": [1, 2], "margin": 0.0, "full": 2, "agreement": 0.5}
+    space = {"above.weight": [0.001, 10.0], "size.weight": [0.0005, 5.0]}
+    wave = 3 if engine == "batched" else 1
+    return section(epochs=4, engine=engine, wave=wave, screen=screen, space=space, **tuning)
+
+
+def settings_of(kind: str) -> TunedToy:
+    return section() if kind == "plain" else screened(kind)
+
+
 def campaign(prepared: Path, state: Path, total: int = TOTAL, settings: TunedToy | None = None, **more) -> Campaign:
     return run(
         toy.WORKLOAD, settings or section(), prepared, state, project="toys", total=total, device="cpu",
-        say=lambda line: None, **more,
+        say=more.pop("say", lambda line: None), **more,
     )  # fmt: skip
 
 
-def in_child(prepared: Path, state: Path, die_at: int | None) -> bool:
+def in_child(prepared: Path, state: Path, settings: TunedToy, die_at: int | None) -> bool:
     """Forks a child that runs the campaign; returns whether it was killed. What it found lies in STATE.json."""
     child = os.fork()
     if child == 0:
         os.dup2(os.open(f"{state}.err", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
         try:
             count = _count_operations(str(state), die_at)
-            found = campaign(prepared, state)
-            document = {"operations": count[0], "candidates": [plain(each) for each in found.candidates]}
+            found = campaign(prepared, state, settings=settings)
+            candidates = [plain(each) for each in found.candidates]
+            full = None if found.full is None else [plain(each) for each in found.full]
+            document = {"operations": count[0], "candidates": candidates, "full": full}
             Path(f"{state}.json").write_text(json.dumps(document))
         except BaseException:
             traceback.print_exc()
@@ -89,21 +105,23 @@ def _count_operations(folder: str, die_at: int | None) -> list[int]:
     return count
 
 
-def main(kills: int, folder: Path) -> None:
-    prepared = toy.prepare(section(), folder / "prepared")
-    assert not in_child(prepared, folder / "whole", None)
+def main(kind: str, kills: int, folder: Path) -> None:
+    settings = settings_of(kind)
+    prepared = toy.prepare(settings, folder / "prepared")
+    assert not in_child(prepared, folder / "whole", settings, None)
     whole = json.loads((folder / "whole.json").read_text())
     done = 0
     for index in range(kills):
         state = folder / f"killed-{index}"
         share = (index + 0.5) / kills
-        assert in_child(prepared, state, int(whole["operations"] * share) + 1)
-        done += 1 + in_child(prepared, state, 60)  # a second kill, soon after it went on, unless little was left
-        assert not in_child(prepared, state, None)
+        assert in_child(prepared, state, settings, int(whole["operations"] * share) + 1)
+        done += 1 + in_child(prepared, state, settings, 60)  # again, soon after it went on, unless little was left
+        assert not in_child(prepared, state, settings, None)
         found = json.loads((folder / f"killed-{index}.json").read_text())
-        assert found["candidates"] == whole["candidates"], f"kill {index}: {found['candidates']}"
-    print(json.dumps({"kills": done, "operations": whole["operations"], "candidates": whole["candidates"]}))
+        for part in ("candidates", "full"):
+            assert found[part] == whole[part], f"kill {index}, {part}: {found[part]}"
+    print(json.dumps({**whole, "kills": done}))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,48 @@
+"""The tune flow: a campaign as tasks of Prefect, by itself or after a retraining. The mechanics are elsewhere."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows import artifacts, flow_runs, stages
+from flows import tune as campaigns
+from flows.state import exclusive, make_state, place_of
+from flows.terminal import say
+
+step = partial(task, cache_policy=NO_CACHE, persist_result=False)
+
+
+@step(task_run_name="{stage}@{workload}")
+def bring(workload: str, stage: str, project: str, state: str) -> stages.StageResult:
+    """One stage of DVC as a task."""
+    return stages.bring_up_to_date(place_of(project, state), workload, stage, artifacts.logged(say))
+
+
+@step(task_run_name="campaign {workload}")
+def search(workload: str, project: str, state: str, candidates: int | None) -> Any:
+    """The screen, and the best of it at full length."""
+    return campaigns.search(place_of(project, state), workload, candidates, None, artifacts.logged(say))
+
+
+@step(task_run_name="verdict {workload}")
+def conclude(workload: str, project: str, state: str, found: Any) -> dict[str, Any]:
+    """The closing comparison and the reports."""
+    return campaigns.concluded(place_of(project, state), workload, found, artifacts.logged(say))
+
+
+@flow(name="tune", flow_run_name="tune {workload}", persist_result=False, validate_parameters=False)
+def tune(workload: str, project: str, state: str, candidates: int | None = None) -> dict[str, Any]:
+    """A workload's campaign, gone on with or begun; its document, as `equipoise tune --json` prints it."""
+    place = place_of(project, state)
+    make_state(place)
+    for name in flow_runs.begin():
+        say(f"closed the flow run {name}: its process was gone")
+    with exclusive(place, workload):
+        for stage in campaigns.stages_before(place, workload):
+            bring(workload, stage, project, state)
+        document = conclude(workload, project, state, search(workload, project, state, candidates))
+        return artifacts.publish_campaign(workload, document)
