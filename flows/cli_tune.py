@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +25,9 @@ def tune(
     worker: Annotated[
         bool, typer.Option("--worker", help="Only help a campaign that is under way; needs the data prepared.")
     ] = False,
+    balancers: Annotated[
+        bool, typer.Option("--balancers", help="Instead, compare the balancers with the static weights.")
+    ] = False,
     data: Data = None,
     assign: Assign = None,
     device: Device = None,
@@ -36,9 +39,20 @@ def tune(
     """Searches the loss weights by evidence and writes tuned/<workload>.yaml, a diff to review."""
     where = place_of(workload, state, project)
     edited(where, workload, assign, data, None, device)
+    if balancers:
+        from flows.study import run as compare
+
+        terminal.emit(compare(where, workload, "validation", terminal.say, _with_balancers), json, present.study)
+        return
     from flows.tune import help_with, run
 
     if worker:
         terminal.emit(help_with(where, workload, campaign, terminal.say), json, present.helped)
     else:
         terminal.emit(run(where, workload, candidates, campaign, terminal.say, begin_from), json, present.tune)
+
+
+def _with_balancers(section: Any) -> Any:
+    from components.tuning.balancers import as_study
+
+    return as_study(section)

@@ -22,11 +22,14 @@ SPLITS = ("validation", "test")
 Say = Callable[[str], object]
 
 
-def run(place: Place, name: str, split: str, say: Say) -> dict[str, Any]:
+def run(
+    place: Place, name: str, split: str, say: Say, asked: Callable[[Any], Any] = lambda section: section
+) -> dict[str, Any]:
     """Brings the study of section `study` to its end and returns its document.
 
     Args:
         split: the samples that judge; the test split is looked at only when it is named.
+        asked: makes the workload's section one whose study is meant; it is that of params.yaml unless said otherwise.
 
     Raises:
         EquipoiseError: E_USAGE (2) for another split, and what settings, stages, study and MLflow report.
@@ -37,21 +40,21 @@ def run(place: Place, name: str, split: str, say: Say) -> dict[str, Any]:
                              hint="Leave it out to judge on validation", exit_code=Exit.USAGE)  # fmt: skip
     section = getattr(place.config(), name)
     threads.as_recorded(section)
+    section = asked(section)
     family(name, section)  # a misspelled key is said before anything is prepared
     make_state(place)
     with exclusive(place, name), contextlib.chdir(place.project):
         stages = needed(place, name)
         for stage in stages[: stages.index("train")]:  # a teacher too, where there is one
             bring_up_to_date(place, name, stage, say)
-        return _study(place, name, split, say)
+        return _study(place, name, section, split, say)
 
 
-def _study(place: Place, name: str, split: str, say: Say) -> dict[str, Any]:
+def _study(place: Place, name: str, section: Any, split: str, say: Say) -> dict[str, Any]:
     from components.tuning import study, study_report
     from components.workload import workload
 
     config = place.config()
-    section = getattr(config, name)
     store = tracking.open_store(place.state, config.project)
     tracking.close_orphans(store)  # also: a store that does not answer is noticed before hours of training
     device = os.environ.get("EQUIPOISE_DEVICE") or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components import threads
 from components.errors import EquipoiseError, Exit
 from components.files import write_json
 from components.registry import tracking
@@ -48,7 +50,7 @@ def run(
     space = _checked(place, name, campaign_name)  # a misspelled weight is said before anything is prepared
     starts = starting_points(begin_from, space) if begin_from is not None else []
     make_state(place)
-    with exclusive(place, name):
+    with exclusive(place, name), contextlib.chdir(place.project):
         for stage in stages_before(place, name):
             bring_up_to_date(place, name, stage, say)
         return concluded(place, name, search(place, name, total, campaign_name, say, starts), say)
@@ -79,10 +81,11 @@ def help_with(place: Place, name: str, campaign_name: str | None, say: Say) -> d
     _checked(place, name, campaign_name)
     make_state(place)
     section = getattr(place.config(), name)
-    found = campaign.run(
-        workload(name), section, place.prepared(name), place.state, total=None, worker=True, say=say,
-        **_where(place, campaign_name),
-    )  # fmt: skip
+    with contextlib.chdir(place.project):
+        found = campaign.run(
+            workload(name), section, place.prepared(name), place.state, total=None, worker=True, say=say,
+            **_where(place, campaign_name),
+        )  # fmt: skip
     return {"study": found.name, "candidates": len(found.candidates)}
 
 
@@ -91,6 +94,7 @@ def _checked(place: Place, name: str, campaign_name: str | None) -> tuple[Knob, 
         raise EquipoiseError("USAGE", "--campaign", "must be lower-case letters, digits, . _ and -", got=campaign_name,
                              hint="Choose another name", exit_code=Exit.USAGE)  # fmt: skip
     section = getattr(place.config(), name)
+    threads.as_recorded(section)
     screened(name, section)
     return knobs(name, section)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from components import threads
 from flows import artifacts, flow_runs, stages
 from flows import tune as campaigns
 from flows.state import exclusive, make_state, place_of
@@ -39,9 +41,10 @@ def tune(workload: str, project: str, state: str, candidates: int | None = None)
     """A workload's campaign, gone on with or begun; its document, as `equipoise tune --json` prints it."""
     place = place_of(project, state)
     make_state(place)
+    threads.as_recorded(getattr(place.config(), workload))
     for name in flow_runs.begin():
         say(f"closed the flow run {name}: its process was gone")
-    with exclusive(place, workload):
+    with exclusive(place, workload), contextlib.chdir(project):
         for stage in campaigns.stages_before(place, workload):
             bring(workload, stage, project, state)
         document = conclude(workload, project, state, search(workload, project, state, candidates))
