@@ -180,7 +180,6 @@ def _parts(model: Predictor) -> dict[str, Predictor]:
         "network": {"use": False},
         "counts": {"use": True, "counts": 1.0, "own": NOTHING},
         "network and counts": {"use": True, "own": NOTHING},
-        "network and the user": {"use": True, "counts": 0.0},
     }
     return {name: replace(model, mixture=mixture.model_copy(update=change)) for name, change in changes.items()}
 

@@ -1,4 +1,4 @@
-"""How much the counts should say beside the network: the shares under which held-out words are likeliest.
+"""How much the counts should say beside the network: the shares under which what came is likeliest.
 
 All that the mixture knows of a place is a few numbers (what each part gives the word that came, how often the user
 wrote it), so that a weight is tried in a millisecond and none is guessed.
@@ -25,7 +25,6 @@ WEIGHTS = tuple(float(digit * 10**power) for power in range(5) for digit in (1, 
 POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 NEVER = 1e-7  # probability of a word that nobody knows
 ROUNDS = 4  # over the weights, one after the other, at most
-CONSISTENT = 0.98  # of the layouts at least are that of the target's language
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,21 +114,14 @@ def likeliest(evidence: Evidence) -> tuple[float, Own]:
 
 
 def best_layout(model: KeyboardPredictor, events: Sequence[Event]) -> float:
-    """The share of the words in the next layout that is right most often where the layout changes, among those with
-    CONSISTENT layouts of the target's language, or else the most consistent one; the least of equals."""
+    """The share of the words in the next layout under which those that came are likeliest."""
     ends = [replace(model, mixture=model.mixture.model_copy(update={"layout": share})) for share in (0.0, 1.0)]
-    head, words = (np.array([said.layout_probabilities for said in end.predict(events)]) for end in ends)
-    labels = [event.labels for event in events if event.labels is not None]
-    came = np.array([label.next_layout for label in labels])
-    languages = np.array([-1 if label.target_language is None else label.target_language for label in labels])
-    switch = np.array([event.switch for event in events])
-    found = []
-    for share in SHARES:
-        said = ((1 - share) * head + share * words).argmax(axis=1)
-        consistent = (said == languages)[languages >= 0].mean() if (languages >= 0).any() else 1.0
-        right = (said == came)[switch].mean() if switch.any() else (said == came).mean()
-        found.append((min(consistent, CONSISTENT), right, -share))
-    return -max(found)[2]
+    came = [int(event.labels.next_layout) for event in events if event.labels is not None]
+    head, words = (
+        np.array([said.layout_probabilities[i] for said, i in zip(end.predict(events), came, strict=True)])
+        for end in ends
+    )
+    return max(SHARES, key=lambda share: np.log(np.maximum((1 - share) * head + share * words, NEVER)).mean())
 
 
 def best_power(model: KeyboardPredictor, events: Sequence[Event], most: int) -> float:

@@ -111,6 +111,8 @@ def test_validation_chooses_what_the_counts_say(done: tuple[Path, dict[str, Any]
     best = found.likelihood(chosen["counts"], tuple(chosen["own"]))
     assert best == pytest.approx(chosen["log_likelihood"])
     assert best >= max(found.likelihood(share, tuple(chosen["own"])) for share in (0.0, 0.3, 1.0))
+    assert chosen["layout"] > 0.5  # the head was drawn too
+    assert set(result["parts"]) == {"network", "counts", "network and counts"}
 
 
 def test_a_folder_that_is_no_model_leaves_nothing(done: tuple[Path, dict[str, Any], Path], tmp_path: Path) -> None:
