@@ -32,7 +32,8 @@ class AssertionsData(Section):
     project, `rows_per_test`: rows a test method that extraction keeps at most. `earlier_assertions`: whether those in
     the prefixes of training rows make training rows of their own. `*_tokens`: pieces of each part that the
     model sees: the focal method keeps its head, the test prefix its tail. `retrieval_rows`: training rows to retrieve
-    from at most. `retrieval_minimum`: rows that a term must occur in.
+    from at most. `retrieval_minimum`: rows that a term must occur in. `kind_signs`: buckets of the linear model that
+    tells how likely each kind of assertion is; 0: none. `kind_strength`: inverse of its L2 regularisation.
     """
 
     source: Annotated[str, Field(min_length=1)]
@@ -55,6 +56,8 @@ class AssertionsData(Section):
     assertion_tokens: Annotated[int, Field(ge=8, le=1024)]
     retrieval_rows: Annotated[int, Field(ge=1, le=1_000_000)]
     retrieval_minimum: Count
+    kind_signs: Annotated[int, Field(ge=0, le=1 << 20)] = 0
+    kind_strength: Positive = 0.02
 
     @model_validator(mode="after")
     def _consistent(self) -> AssertionsData:
@@ -97,6 +100,12 @@ class AssertionsConfig(Section):
     tuning: TuningConfig
     study: StudyConfig
     schedule: ScheduleConfig
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AssertionsConfig:
+        if max(self.model.kind_share, self.teacher.model.kind_share) > 0 and not self.data.kind_signs:
+            raise ValueError("data.kind_signs must be 1 or more where a model's kind_share is not 0")
+        return self
 
     @property
     def of_teacher(self) -> TeacherSection:

@@ -18,7 +18,7 @@ from components.data.manifest import published, verify_once, write_manifest
 from components.data.splits import SPLITS, check_split, stable_share
 from components.errors import bad_data, missing
 from components.files import write_json, write_text
-from components.workloads.assertions import encode, generator, retrieval
+from components.workloads.assertions import encode, generator, kind_odds, retrieval
 from components.workloads.assertions.java_extract import read_java
 from components.workloads.assertions.java_sources import has_sources
 from components.workloads.assertions.jsonl import files, read_jsonl
@@ -83,6 +83,9 @@ def prepare(section: Any, folder: Path) -> Mapping[str, Any]:
         encode.save_limits(limits, part / encode.LIMITS)
         index = _index(data, part)
         index.save(part)
+        if data.kind_signs:
+            labelled = read_samples(samples_file(part, "train"))
+            kind_odds.fit_odds(labelled, data.kind_signs, data.kind_strength).save(part)
         tallies = {split: _encode_split(part, split, codec, limits, index, data) for split in SPLITS}
         report = build_report(tallies, survey.left_out, survey.extraction, codec.size, len(index.assertions), data)
         write_json(part / "report.json", report)

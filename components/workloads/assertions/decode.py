@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from components.modules.crossing import Written
 from components.workloads.assertions.encode import EOS
-from components.workloads.assertions.grammar import Grammar, State
+from components.workloads.assertions.grammar import STARTS, Grammar, State
 from components.workloads.assertions.model import AssertionWriter, Read, start
 
 TRIED = 40  # pieces tried for each hypothesis, likeliest first, before the way out is taken
@@ -39,9 +40,33 @@ class _Open:
     row: int
 
 
+@dataclass(frozen=True)
+class Leaning:
+    """What somebody else holds of the kinds: `shares` of probability [B, K], in the order of STARTS, and the `weight`
+    in [0, 1) that they have beside the model's own."""
+
+    shares: Sequence[Sequence[float]]
+    weight: float
+
+    def mass(self, sample: int, option: _Open) -> float:
+        """How likely the kinds are that an option leads to, by the mixture of both."""
+        own, begun = math.exp(option.log_probability), option.state.start
+        if begun is None:  # the bracket behind the kind, which nothing competes with
+            return own
+        shares = zip(STARTS, self.shares[sample], strict=True)
+        others = sum(share for start, share in shares if start.startswith(begun))
+        return (1 - self.weight) * own + self.weight * others
+
+
 @torch.inference_mode()
 def write(
-    model: AssertionWriter, source: Tensor, segments: Tensor, grammar: Grammar | None, beams: int, most: int
+    model: AssertionWriter,
+    source: Tensor,
+    segments: Tensor,
+    grammar: Grammar | None,
+    beams: int,
+    most: int,
+    leaning: Leaning | None = None,
 ) -> list[list[Text]]:
     """For each source [B, L] at most `beams` finished texts, best first.
 
@@ -49,6 +74,7 @@ def write(
         grammar: what may follow what; None writes freely until the end mark.
         beams: hypotheses kept for each source; 1 is greedy.
         most: pieces at most, the end mark included.
+        leaning: of the kind, where there is a grammar; None: the model's own distribution alone decides it.
     """
     read = model.read(source, segments)
     samples = len(source)
@@ -58,7 +84,7 @@ def write(
     recent = start(samples, source.device)
     for position in range(most):
         told, written = model.next(recent, position, read, written)
-        grown = _grow(front, told, grammar, beams, most - position - 1, found)
+        grown = _grow(front, told, grammar, beams, most - position - 1, found, leaning)
         kept = [each for beam in grown for each in beam]
         if not kept:
             break
@@ -77,6 +103,7 @@ def _grow(
     beams: int,
     left: int,
     found: list[list[Text]],
+    leaning: Leaning | None,
 ) -> list[list[_Open]]:
     """The best continuations of every sample's hypotheses; finished ones go to `found`, and a sample that has as many
     finished as beams, all better than what is still open, is done.
@@ -87,14 +114,18 @@ def _grow(
     top, ids = (part.tolist() for part in told.topk(min(TRIED, told.shape[-1]), dim=-1))
     grown: list[list[_Open]] = []
     for sample, beam in enumerate(front):
-        options = [
-            option
-            for each in beam
-            for option in _options(each, top[each.row], ids[each.row], told, grammar, beams, left)
-        ]
-        options.sort(key=lambda option: -option.log_probability)
-        open_ones: list[_Open] = []
         undecided = grammar is not None and any(each.state.start is not None for each in beam)
+        if leaning is not None and grammar is not None and undecided:
+            options = [option for each in beam for option in _openings(each, told, grammar, left)]
+            options.sort(key=lambda option, sample=sample: -leaning.mass(sample, option))
+        else:
+            options = [
+                option
+                for each in beam
+                for option in _options(each, top[each.row], ids[each.row], told, grammar, beams, left)
+            ]
+            options.sort(key=lambda option: -option.log_probability)
+        open_ones: list[_Open] = []
         kept = 1 if undecided else beams
         for option in options[: 2 * kept]:
             if option.pieces[-1] == EOS:
@@ -106,6 +137,17 @@ def _grow(
             open_ones = []
         grown.append([] if _settled(found[sample], open_ones, beams) else open_ones)
     return grown
+
+
+def _openings(each: _Open, told: Tensor, grammar: Grammar, left: int) -> list[_Open]:
+    """Every piece that may follow in a kind that is begun, whatever the model thinks of it."""
+    pieces = grammar.openings(each.state.start or "")
+    after = ((piece, grammar.after(each.state, piece, left)) for piece in pieces)
+    return [
+        _Open((*each.pieces, piece), each.log_probability + float(told[each.row, piece]), state, each.row)
+        for piece, state in after
+        if state is not None
+    ]
 
 
 def _options(

@@ -147,7 +147,7 @@ def find(
             for i, row in enumerate(rows[MODEL_NAME])
         ],
         kept=kept,
-        parameters={n: inference_parameters(m.model) for n, m in models.items() if isinstance(m, AssertionPredictor)},
+        parameters={n: m.parameters for n, m in models.items() if isinstance(m, AssertionPredictor)},
         held_out=section.data.split,
     )
 
@@ -165,8 +165,9 @@ def costs(models: Mapping[str, Predictor], samples: Sequence[Pair]) -> dict[str,
         }
         if isinstance(model, AssertionPredictor):
             weights = list(model.model.parameters())
-            cost |= {"parameters": inference_parameters(model.model)}
-            cost |= {"weights_mb": sum(p.numel() * p.element_size() for p in weights) / 1e6}
+            beside = model.parameters - inference_parameters(model.model)
+            cost |= {"parameters": model.parameters}
+            cost |= {"weights_mb": (sum(p.numel() * p.element_size() for p in weights) + 4 * beside) / 1e6}
         found[name] = cost
     return found
 

@@ -112,6 +112,7 @@ class Grammar:
         self.pieces = pieces
         self._single = {piece: i for i, piece in enumerate(pieces) if i > UNK and len(piece) == 1}
         self._after: dict[tuple[State, int], State | None] = {}
+        self._openings: dict[str, tuple[int, ...]] = {}
 
     def after(self, state: State, piece: int, left: int) -> State | None:
         """The state after one more piece; None where it must not stand, or the end would lie beyond `left` pieces more
@@ -123,6 +124,14 @@ class Grammar:
             self._after[key] = None if state.ended or piece <= UNK else _follow(state, self.pieces[piece])
         found = self._after[key]
         return found if found is not None and found.needs <= left else None
+
+    def openings(self, begun: str) -> tuple[int, ...]:
+        """The pieces that may follow where a kind is begun but not complete."""
+        if begun not in self._openings:
+            self._openings[begun] = tuple(
+                i for i, piece in enumerate(self.pieces) if i > UNK and any(s.startswith(begun + piece) for s in STARTS)
+            )
+        return self._openings[begun]
 
     def way_out(self, state: State) -> int:
         """The piece that brings the end one step nearer, from any state."""

@@ -85,7 +85,7 @@ def assert_type(assertion: str) -> str | None:
 
 def prior_assertions(test_prefix: str) -> list[str]:
     """The assertions that are statements at the top level of a prefix, unqualified, tokens joined by blanks."""
-    return [text for _, text in _assertions(tokens(test_prefix))]
+    return [text for _, _, text in assertions_in(tokens(test_prefix))]
 
 
 def earlier_pairs(pair: Pair) -> list[Pair]:
@@ -96,7 +96,7 @@ def earlier_pairs(pair: Pair) -> list[Pair]:
     found = tokens(pair.test_prefix)
     made: list[Pair] = []
     prior: str | None = None
-    for number, (start, text) in enumerate(_assertions(found)):
+    for number, (start, _, text) in enumerate(assertions_in(found)):
         prefix, kind = " ".join(found[:start]), assert_type(text)
         if prefix and kind in ASSERT_TYPES:
             made.append(
@@ -114,8 +114,9 @@ def earlier_pairs(pair: Pair) -> list[Pair]:
     return made
 
 
-def _assertions(found: tuple[str, ...]) -> Iterator[tuple[int, str]]:
-    """(index of its first token, text) of each assertion at the top level of a prefix."""
+def assertions_in(found: tuple[str, ...]) -> Iterator[tuple[int, int, str]]:
+    """(index of its first token, index behind its last, text) of each assertion at the top level of the tokens of a
+    prefix."""
     depth, start = 0, 0
     for i, token in enumerate(found):
         if token in OPENING:
@@ -124,7 +125,7 @@ def _assertions(found: tuple[str, ...]) -> Iterator[tuple[int, str]]:
             depth -= 1
         if depth == 0 and token in {";", "}"}:
             if (statement := _assertion_in(found[start : i + 1])) is not None:
-                yield start, statement
+                yield start, i + 1, statement
             start = i + 1
 
 

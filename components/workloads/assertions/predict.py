@@ -10,17 +10,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from components.data.buckets import in_order, spread
 from components.data.model_folder import read_card
 from components.errors import bad_data
 from components.workloads.assertions.answers import Prediction
-from components.workloads.assertions.decode import Text, write
+from components.workloads.assertions.choice import by_consensus
+from components.workloads.assertions.decode import Leaning, Text, write
 from components.workloads.assertions.encode import PAD, Source
 from components.workloads.assertions.grammar import Grammar, grammar_of
-from components.workloads.assertions.model import AssertionWriter
+from components.workloads.assertions.model import AssertionWriter, inference_parameters
 from components.workloads.assertions.pairs import Pair
-from components.workloads.assertions.reading import SERVED, Reading, load_reading
+from components.workloads.assertions.reading import NEEDED, Reading, load_reading
 from components.workloads.assertions.teaching import load_writer
 
 CHUNK = 512  # samples read at a time: memory stays flat however many are asked
@@ -41,10 +43,23 @@ class AssertionPredictor:
         """One prediction per sample; `given` means nothing here, and labels are not looked at."""
         answers: list[Prediction] = []
         for low in range(0, len(samples), CHUNK):
-            answers += self._write(self.reading.sources(samples[low : low + CHUNK]))
+            chunk = samples[low : low + CHUNK]
+            answers += self._write(self.reading.sources(chunk), self._odds(chunk))
         return answers
 
-    def _write(self, read: Sequence[Source]) -> list[Prediction]:
+    @property
+    def parameters(self) -> int:
+        """Numbers that answering needs, those of the kinds' odds among them."""
+        odds = self.reading.odds
+        return inference_parameters(self.model) + (odds.size if odds is not None else 0)
+
+    def _odds(self, samples: Sequence[Pair]) -> NDArray[np.float32] | None:
+        """[S, K] shares of the kinds, where the model listens to them."""
+        if self.reading.odds is None or not self.model.settings.kind_share:
+            return None
+        return self.reading.odds.shares(samples)
+
+    def _write(self, read: Sequence[Source], odds: NDArray[np.float32] | None) -> list[Prediction]:
         settings = self.model.settings
         device = self.model.tokens.weight.device
         lengths = np.array([len(source.ids) for source in read])
@@ -56,18 +71,24 @@ class AssertionPredictor:
             at, present = spread(offsets, chosen)
             batch = (torch.from_numpy(np.where(present, flat[at], PAD).astype(np.int64)) for flat in (ids, segments))
             source, parts = (tensor.to(device) for tensor in batch)
-            found = write(self.model, source, parts, self.grammar, self.beams, settings.max_tokens)
+            leaning = None if odds is None else Leaning(odds[chosen].tolist(), settings.kind_share)
+            found = write(self.model, source, parts, self.grammar, self.beams, settings.max_tokens, leaning)
             for sample, texts in zip(chosen.tolist(), found, strict=True):
                 answers[sample] = self._spell(texts)
         return answers
 
     def _spell(self, texts: Sequence[Text]) -> Prediction:
-        best, *others = (self.reading.codec.decode(text.pieces) for text in texts)
+        spelt = [self.reading.codec.decode(text.pieces) for text in texts]
+        power = self.model.settings.consensus
+        order = range(len(texts))
+        if power is not None:
+            order = by_consensus(spelt, [text.log_probability for text in texts], power)
+        best, *others = order
         return Prediction(
-            assertion=best,
-            confidence=min(1.0, math.exp(texts[0].log_probability)),
-            pieces=len(texts[0].pieces),
-            alternatives=tuple(dict.fromkeys(text for text in others if text != best)),
+            assertion=spelt[best],
+            confidence=min(1.0, math.exp(texts[best].log_probability)),
+            pieces=len(texts[best].pieces),
+            alternatives=tuple(dict.fromkeys(spelt[i] for i in others if spelt[i] != spelt[best])),
         )
 
 
@@ -78,7 +99,7 @@ def load(folder: Path) -> AssertionPredictor:
         EquipoiseError: E_MISSING (66) without a file, E_DATA (65) when the description is not one of a model, E_MODEL
             (65) when a file is not the one that was trained.
     """
-    card = read_card(folder, ("model.safetensors", *SERVED))
+    card = read_card(folder, ("model.safetensors", *NEEDED))
     try:
         batch_tokens = int(card["section"]["training"]["batch_tokens"])
     except (ValueError, KeyError, TypeError) as error:

@@ -93,6 +93,7 @@ def section(source: Path, **other: Any) -> AssertionsConfig:
             "embedded_rows": 600, "extracted_rows": 100, "rows_per_test": 2,
             "earlier_assertions": False, "vocabulary": 380, "name_tokens": 16, "focal_tokens": 48,
             "prefix_tokens": 64, "assertion_tokens": 32, "retrieval_rows": 1000, "retrieval_minimum": 1,
+            "kind_signs": 256, "kind_strength": 0.5,
         },
         "model": model(),
         "teacher": {
@@ -113,13 +114,17 @@ def section(source: Path, **other: Any) -> AssertionsConfig:
         },
         "tuning": {
             "candidates": 2, "epochs": 1, "seed": 1, "sampler": "tpe", "objectives": ["objective"],
+            "engine": "processes", "wave": 1, "screen": None, "closing": {"candidates": 1, "seeds": 3},
             "space": {"jsd.weight": [0.01, 1.0]},
         },
         "study": {
             "seeds": [1, 2, 3], "epochs": 1, "reference": "trident", "leave_one_out": True,
             "metrics": ["similarity/tokens"], "settings": {"trident": {}},
         },
-        "schedule": {"cron": "0 0 * * *", "actor": "schedule"},
+        "schedule": {
+            "cron": "0 0 * * *", "actor": "schedule", "policy": "always", "age_days": 30,
+            "drift": {"alpha": 0.01, "effect": 0.1},
+        },
     }  # fmt: skip
     for key, value in other.items():
         values[key] = values[key] | value if isinstance(value, dict) and key != "loss" else value

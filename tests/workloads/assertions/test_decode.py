@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from components.config_distillation import AssertionsModel
-from components.workloads.assertions.decode import LENGTH_POWER, write
+from components.workloads.assertions.decode import LENGTH_POWER, Leaning, write
 from components.workloads.assertions.encode import BOS, EOS, SPECIALS
 from components.workloads.assertions.grammar import Grammar
 from components.workloads.assertions.java_tokens import defect
@@ -107,6 +107,33 @@ def test_every_hypothesis_has_the_kind_that_is_likeliest_by_itself(seed):
         kind = "".join(PIECES[p] for p in one.pieces).partition("(")[0]
         assert kind in ASSERT_TYPES
         assert {"".join(PIECES[p] for p in text.pieces).partition("(")[0] for text in texts} == {kind}
+
+
+def kinds_in(found):
+    return [{"".join(PIECES[p] for p in text.pieces).partition("(")[0] for text in texts} for texts in found]
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+def test_the_kind_that_others_hold_for_certain_is_written_where_they_weigh_most(beams):
+    model, (source, segments) = writer(2), sources(4)
+    wanted = ("assertNotNull", "assertIterableEquals", "assertFalse", "assertSame")
+    shares = [[float(kind == each) for kind in ASSERT_TYPES] for each in wanted]
+    led = write(model, source, segments, Grammar(PIECES), beams, 30, Leaning(shares, 0.99))
+    assert kinds_in(led) == [{each} for each in wanted]
+    alone = [
+        write(model, source, segments, Grammar(PIECES), beams, 30, Leaning(s, 0.0)) for s in (shares, shares[::-1])
+    ]
+    assert kinds_in(alone[0]) == kinds_in(alone[1]) != kinds_in(led)
+
+
+def test_the_probability_of_a_text_stays_the_models_own():
+    model, (source, segments) = writer(2), sources(1)
+    shares = [[float(kind == "assertNotNull") for kind in ASSERT_TYPES]]
+    ((text, *_),) = write(model, source, segments, Grammar(PIECES), 2, 30, Leaning(shares, 0.99))
+    total = 0.0
+    for i, piece in enumerate((*text.pieces, EOS)):
+        total += float(told_after(model, source[:, :8], segments[:, :8], text.pieces[:i])[piece])
+    assert text.log_probability == pytest.approx(total, abs=1e-2)
 
 
 def test_a_batch_answers_as_its_samples_alone():
