@@ -1,0 +1,171 @@
+"""P2: a campaign of 30 candidates against the ways there were before it, by CPU at the same final quality.
+
+Ours: a short, narrow screen of all candidates as one stack, of which the beaten stop early, then the best few and the
+default at full length. The peers train one candidate after another at full length, with Optuna alone and the mean of
+the objectives as their one value: TPE, TPE with the median pruner, random search. All choose on validation among the
+same ranges; the quality is that of the chosen model on the test split. The closing comparison with fresh seeds, which
+no peer has, is left out on all sides.
+
+    python -m benchmarks.p2_campaign [--seeds 10] [--epochs 4]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import torch
+from scipy.stats import ttest_1samp
+
+from benchmarks.harness import Result, report
+from components.config import load_config
+from components.training.loop import train
+from components.tuning import campaign
+from components.tuning.pareto import best
+from components.tuning.space import knobs, with_weights
+from components.tuning.trial import objectives_of
+from components.workload import Workload, workload
+
+ROOT = Path(__file__).parents[1]
+GOAL = 8.0
+CANDIDATES = 30
+TOLERANCE = 0.03  # of the mean of three accuracies on the test split
+CONVERSATIONS = 60
+WIDTHS = (64, 32)  # at full length, in the screen
+PEERS = ("tpe", "median", "random")
+
+Outcome = tuple[float, float]  # CPU seconds, quality
+
+
+def section(folder: Path, epochs: int) -> Any:
+    """A small model on embedded dialogues; the seeds are set for each run."""
+    values = load_config(ROOT / "params.yaml").tool_calling.model_dump(mode="json")
+    values["data"] |= {"embedded_conversations": CONVERSATIONS, "source": str(folder / "raw"), "vocabulary": 600,
+                       "validation_share": 0.12}  # fmt: skip
+    values["model"] |= {"width": WIDTHS[0], "layers": 1}
+    values["training"] |= {"epochs": epochs, "patience": epochs, "batch_tokens": 1000, "learning_rate": 3e-3,
+                           "ema": 0.95, "warmup_share": 0.15, "clip_norm": 0.5, "compile": False,
+                           "threads": 1}  # fmt: skip
+    screen = {"epochs": 2, "changes": {"model.width": WIDTHS[1]}, "rungs": [1], "margin": 0.02, "full": 2,
+              "agreement": -1.0}  # fmt: skip
+    values["tuning"] |= {"epochs": epochs, "engine": "batched", "wave": CANDIDATES // 2, "screen": screen}
+    return type(load_config(ROOT / "params.yaml").tool_calling).model_validate(values)
+
+
+def seeded(whole: Any, seed: int) -> Any:
+    values = whole.model_dump(mode="json")
+    values["training"]["seed"] = values["tuning"]["seed"] = seed
+    return type(whole).model_validate(values)
+
+
+def ours(tool: Workload, settings: Any, prepared: Path, scratch: Path) -> Outcome:
+    """The campaign's CPU and what the candidate with the best mean at full length reaches."""
+    begin = time.process_time()
+    found = campaign.run(tool, settings, prepared, scratch, project="p2", total=CANDIDATES, say=lambda line: None)
+    spent = time.process_time() - begin
+    return spent, quality(tool, settings, prepared, found.model(best(found.judged)))
+
+
+def theirs(name: str, tool: Workload, settings: Any, prepared: Path, scratch: Path) -> Outcome:
+    """The same of a study of Optuna's."""
+    seed, space = settings.tuning.seed, knobs("tool_calling", settings)
+    sampler = optuna.samplers.RandomSampler(seed) if name == "random" else optuna.samplers.TPESampler(seed=seed)
+    pruner = optuna.pruners.MedianPruner() if name == "median" else optuna.pruners.NopPruner()
+    study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+    study.enqueue_trial({knob.key: knob.default for knob in space})
+
+    def value(metrics: Mapping[str, float]) -> float:
+        return statistics.fmean(objectives_of("tool_calling", metrics, settings.tuning.objectives).values())
+
+    def objective(trial: optuna.Trial) -> float:
+        weights = {knob.key: trial.suggest_float(knob.key, knob.low, knob.high, log=True) for knob in space}
+
+        def judge(line: Mapping[str, Any]) -> None:
+            if "validation" in line:
+                trial.report(value(line["validation"]), line["epoch"])
+                if trial.should_prune():
+                    raise optuna.TrialPruned
+
+        recipe = with_weights(settings, weights)
+        return value(train(tool, recipe, prepared, scratch / str(trial.number), on_report=judge)["metrics"])
+
+    begin = time.process_time()
+    study.optimize(objective, n_trials=CANDIDATES)
+    spent = time.process_time() - begin
+    return spent, quality(tool, settings, prepared, scratch / str(study.best_trial.number))
+
+
+def quality(tool: Workload, settings: Any, prepared: Path, folder: Path) -> float:
+    """The mean of the objectives on the test split, as the model would be served."""
+    samples = list(tool.samples(prepared, "test"))
+    frame = tool.score(samples, tool.load(folder).predict(samples))
+    return statistics.fmean(
+        float(frame[f"{n}/hit"].sum()) / float(frame[f"{n}/of"].sum()) for n in settings.tuning.objectives
+    )
+
+
+def compared(found: Mapping[str, list[Outcome]]) -> dict[str, Any]:
+    """Per peer how many times our CPU it took, and our quality less its own with the interval over seeds."""
+    mine, lines = np.array(found["ours"]), {}
+    for name in PEERS:
+        other = np.array(found[name])
+        gain = mine[:, 1] - other[:, 1]
+        interval = ttest_1samp(gain, 0.0).confidence_interval(0.95) if len(gain) > 1 else (None, None)
+        lines[name] = {"cpu_ratio": float(other[:, 0].sum() / mine[:, 0].sum()), "cpu": float(other[:, 0].mean()),
+                       "quality": float(other[:, 1].mean()), "quality_difference": float(gain.mean()),
+                       "interval": [None if end is None else float(end) for end in interval]}  # fmt: skip
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=4)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    tool, found = workload("tool_calling"), {name: [] for name in ("ours", *PEERS)}
+    with tempfile.TemporaryDirectory(prefix="equipoise-p2-") as name:
+        folder = Path(name)
+        whole = section(folder, given.epochs)
+        tool.generate(whole, folder / "raw")
+        tool.prepare(whole, folder / "prepared")
+        train(tool, with_weights(whole, {}), folder / "prepared", folder / "first")  # what a process pays once
+        for seed in range(1, given.seeds + 1):
+            settings = seeded(whole, seed)
+            for way, each in found.items():
+                scratch = folder / f"{way}-{seed}"
+                if way == "ours":
+                    each.append(ours(tool, settings, folder / "prepared", scratch))
+                else:
+                    each.append(theirs(way, tool, settings, folder / "prepared", scratch))
+                print(f"seed {seed}, {way}: {each[-1][0]:.1f} CPU s, quality {each[-1][1]:.4f}", file=sys.stderr)
+    lines = compared(found)
+    cpu, reached = (float(np.mean([each[i] for each in found["ours"]])) for i in range(2))
+    equal = lines["tpe"]["quality_difference"] >= -TOLERANCE
+    report(
+        Result(
+            name="P2 campaign of 30",
+            ratio=lines["tpe"]["cpu_ratio"],
+            goal=f"<= 1/{GOAL:g} of sequential TPE's CPU at the same final quality",
+            passed=lines["tpe"]["cpu_ratio"] >= GOAL and equal,
+            ours=cpu,
+            theirs=lines["tpe"]["cpu"],
+            unit="CPU s",
+            note=f"{given.seeds} seeds; {CONVERSATIONS} embedded conversations, width {WIDTHS[0]}, {given.epochs} "
+            f"epochs; the screen: 2 epochs of width {WIDTHS[1]}; quality: mean of the objectives on the test split",
+            extra={"seeds": given.seeds, "quality": reached, "peers": lines},
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
