@@ -174,10 +174,18 @@ def _present(folder: Path, name: str, worker: bool) -> Iterator[None]:
                 yield
 
 
+def _check_begun(storage: optuna.storages.RDBStorage, name: str) -> None:
+    """Raises E_MISSING (66) where nobody leads a campaign of that name, or has led one."""
+    names = optuna.get_all_study_names(storage)
+    if name not in names or TOTAL not in storage.get_study_user_attrs(storage.get_study_id_from_name(name)):
+        hint = "Begin it without --worker"
+        raise missing(name, "there must be a campaign to help", got="none", hint=hint)
+
+
 def _agreed(study: optuna.Study, owner: str, total: int | None) -> int:
     """How many candidates the campaign is to have; who leads says it, who helps asks."""
     if total is None:
-        return int(study.user_attrs.get(TOTAL, 0))
+        return int(study.user_attrs[TOTAL])
     study.set_user_attr(TOTAL, total)
     study.set_user_attr(HOME, owner)
     return total

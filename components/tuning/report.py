@@ -39,8 +39,7 @@ def conclude(
     default, verdict = judged[0], closing.sentence
     chosen = next(each for each in judged if each.number == closing.chosen)
     shown = chosen if closing.chosen else best(judged)
-    with (campaign.model(default) / "curves.jsonl").open(encoding="utf-8") as lines:
-        reference = references(map(json.loads, lines))
+    reference = _reference(campaign, default)
     files = {"report": campaign.folder / "report.md", "picture": campaign.folder / "pareto.png", "tuned": tuned}
     document = {
         "study": campaign.name,
@@ -92,6 +91,15 @@ def tried_by_now(workload: Workload, section: Any, prepared: Path, campaign: Cam
     known = settings.trial_ratios
     fresh = ratios[1:] if known else ratios  # the default was counted before
     return settings.trials + len(done) - 1, [*known, *fresh]
+
+
+def _reference(campaign: Campaign, default: Candidate) -> dict[str, float]:
+    """Reference values of the terms; by the last report alone where the default was trained in another folder."""
+    path = campaign.model(default) / "curves.jsonl"
+    if not path.is_file():
+        return references([{"terms": default.terms, "epoch": 0}])
+    with path.open(encoding="utf-8") as lines:
+        return references(map(json.loads, lines))
 
 
 def _front(campaign: Campaign) -> list[Candidate]:

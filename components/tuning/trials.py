@@ -238,8 +238,19 @@ def sampler(settings: Any, number: int) -> optuna.samplers.BaseSampler:
 
 def spent(work: Work, each: Claimed, seconds: float) -> None:
     """Adds CPU seconds to a candidate's account."""
-    before = each.trial.user_attrs.get(SPENT, 0.0)
-    patiently(lambda: each.trial.set_user_attr(SPENT, round(before + seconds, 3)))
+    total = round(each.trial.user_attrs.get(SPENT, 0.0) + seconds, 3)
+
+    def note() -> None:
+        if _still_mine(work, each):
+            each.trial.set_user_attr(SPENT, total)
+
+    patiently(note)
+
+
+def _still_mine(work: Work, each: Claimed) -> bool:
+    """Whether nobody took a candidate over, which may have been told then and cannot be changed any more."""
+    now = work.storage.get_trial(each.trial._trial_id)
+    return now.state == TrialState.RUNNING and now.user_attrs.get(OWNER) == work.owner
 
 
 def at_rung(
@@ -249,6 +260,8 @@ def at_rung(
 
     def note() -> dict[int, tuple[float, ...]]:
         for number, found in values.items():
+            if not _still_mine(work, mine[number]):
+                continue
             trial = mine[number].trial
             known = work.storage.get_trial(trial._trial_id).user_attrs.get(RUNGS, {})
             trial.set_user_attr(RUNGS, {**known, str(rung): list(found)})
