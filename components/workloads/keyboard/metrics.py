@@ -116,17 +116,19 @@ def values(frame: pl.DataFrame) -> dict[str, float]:
     return {**shares(frame), **macro}
 
 
-OBJECTIVE = ("next_word/top3", "completion/top3", "correction/accuracy", "layout/accuracy")
+OBJECTIVE = ("next_word/top3", "completion/top3", "correction/accuracy", "layout/accuracy", "emoji/top3")
+FEWEST = 100  # judged events that tell one epoch from another
 
 
 def validation_metrics(frame: pl.DataFrame) -> dict[str, float]:
     """What early stopping and tuning look at: no loss weight enters any of it.
 
-    `objective` is the mean of those of OBJECTIVE that the split defines, 0 for an empty table; `experts/least` the
-    mean share of the expert that is used least.
+    `objective` is the mean of those of OBJECTIVE that at least FEWEST events judge, else of all that the split defines,
+    0 for an empty table; `experts/least` the mean share of the expert that is used least.
     """
     found = shares(frame)
-    known = [found[head] for head in OBJECTIVE if head in found]
+    many = [found[head] for head in OBJECTIVE if float(frame[f"{head}/of"].sum()) >= FEWEST]
+    known = many or [found[head] for head in OBJECTIVE if head in found]
     return {
         **found,
         **{f"experts/{name}": share for name, share in routing(frame).items()},

@@ -150,6 +150,19 @@ def test_the_objective_is_the_mean_of_what_is_defined() -> None:
     assert validation_metrics(frame.clear())["objective"] == 0.0
 
 
+def test_few_events_tell_no_epoch_from_another() -> None:
+    words = [replace(event(Task.SUGGESTION, "hi"), id=f"w/{i}") for i in range(100)]
+    pictures = [replace(event(Task.SUGGESTION, "👍", needed=Layout.EMOJI), id=f"e/{i}") for i in range(99)]
+    answers = [said(Task.SUGGESTION, "hi")] * 100 + [said(Task.SUGGESTION, emoji=(("👍", 1.0),))] * 99
+    few = validation_metrics(score(words + pictures, answers))
+    assert few["objective"] == pytest.approx((few["next_word/top3"] + few["layout/accuracy"]) / 2)
+    assert few["emoji/top3"] == 1.0
+    more = validation_metrics(score([*words, *pictures, pictures[0]], [*answers, answers[-1]]))
+    assert more["objective"] == pytest.approx((1.0 + more["layout/accuracy"] + 1.0) / 3)
+    alone = validation_metrics(score(pictures[:9], answers[-9:]))
+    assert alone["objective"] == pytest.approx((alone["layout/accuracy"] + 1.0) / 2)
+
+
 def test_routing_worked_by_hand() -> None:
     rows = [(1.0, 0.0, 0.0, 0.0, 0.0), (0.5, 0.5, 0.0, 0.0, 0.0)]
     events = [event(Task.SUGGESTION, "hi"), replace(event(Task.SUGGESTION, "hi"), id="n/0")]
