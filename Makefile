@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:
 	@echo "make run         the life cycle of a model on the embedded data"
-	@echo "make test        all tests but these:  make worlds: verdicts over many generated markets;  make torture: kill it a thousand times"
+	@echo "make test        all tests but these:  make worlds: verdicts over many generated worlds;  make torture: kill it a thousand times"
 	@echo "make lint types  style and types;  make bench / bench-fast: every speed claim, measured"
 	@echo "make ui          MLflow and Prefect pages on this machine"
 	@echo "make setup       .venv from the pinned versions, which the others do by themselves;  make clean: all that was made but .venv"
