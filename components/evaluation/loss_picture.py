@@ -21,11 +21,14 @@ def draw_losses(curves: Path, path: Path) -> bool:
     number of terms, cosines between the terms' gradients. The same curves give the same bytes.
 
     Returns:
-        Whether there was anything to draw: a training shorter than `training.report_every` steps leaves no report.
+        Whether there was anything to draw: a training shorter than `training.report_every` steps leaves no report, and
+        a model brought from elsewhere may come without its curves.
 
     Raises:
         EquipoiseError: E_WRITE (73), E_IO (74).
     """
+    if not curves.is_file():
+        return False
     with curves.open(encoding="utf-8") as handle:
         lines = [line for line in map(json.loads, handle) if "terms" in line]
     if not lines:

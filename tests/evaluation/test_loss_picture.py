@@ -69,4 +69,5 @@ def test_a_term_without_labels_leaves_a_gap(tmp_path: Path) -> None:
 def test_a_training_without_a_report_has_no_picture(tmp_path: Path) -> None:
     curves = written(tmp_path / "curves.jsonl", [{"step": 3, "validation": {"objective": 1.0}}])
     assert not draw_losses(curves, tmp_path / "losses.png")
+    assert not draw_losses(tmp_path / "elsewhere.jsonl", tmp_path / "losses.png")
     assert not (tmp_path / "losses.png").exists()

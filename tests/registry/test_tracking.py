@@ -468,8 +468,11 @@ def test_alarms_survive_a_crash_before_their_line_counts_as_sent(store, run, tmp
 def test_weights_and_gradients_are_charted(store, run, tmp_path):
     terms = {"decision": {"raw": 0.5, "weight": 0.25, "share": 0.125, "n_valid": 3}}
     panel = {"decision": {"norm": 2.0, "share": 1.0}}
-    write(tmp_path / "curves.jsonl", [{"step": 20, "terms": terms, "gradients": panel}])
+    conflict = {"cosines": {"decision": {"tool": -0.5}}, "effective_terms": 1.5}
+    write(tmp_path / "curves.jsonl", [{"step": 20, "terms": terms, "gradients": panel, **conflict}])
     forward_curves(store, run, tmp_path / "curves.jsonl", tmp_path / "position.json")
+    assert history(store, run, "train/cosines/decision/tool") == [(20, -0.5)]
+    assert history(store, run, "train/effective_terms") == [(20, 1.5)]
     assert history(store, run, "train/decision/weight") == [(20, 0.25)]
     assert history(store, run, "train/gradients/decision/norm") == [(20, 2.0)]
 
