@@ -87,7 +87,7 @@ class _ProjectedCE(torch.autograd.Function):
         by_states, by_table = pulls * gradient.unsqueeze(-1), torch.zeros_like(table)
         for low in range(0, len(states), ctx.rows):
             part = slice(low, low + ctx.rows)
-            _, slope = _pull(states[part], table, labels[part], ctx.ignore)
+            _, slope = _pull(states[part], table, labels[part], ctx.ignore)  # pyright: ignore[reportAssignmentType]
             by_table.addmm_((slope * gradient[part].unsqueeze(-1)).T, states[part])
         return by_states, by_table, None, None, None
 
@@ -97,5 +97,5 @@ class _ProjectedCE(torch.autograd.Function):
     ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
         """Lane by lane: each has a table of its own, and products of this size gain nothing from being stacked."""
         each = zip(*lanes_first(info.batch_size, in_dims[:3], states, table, labels), strict=True)
-        found = zip(*(_ProjectedCE.apply(*of_lane, ignore, rows) for of_lane in each), strict=True)  # pyright: ignore[reportGeneralTypeIssues]
-        return tuple(torch.stack(parts) for parts in found), (0, 0, 0)
+        found: list[Any] = [_ProjectedCE.apply(*of_lane, ignore, rows) for of_lane in each]
+        return tuple(torch.stack(parts) for parts in zip(*found, strict=True)), (0, 0, 0)

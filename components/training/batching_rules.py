@@ -36,9 +36,11 @@ def attention(
         raise RuntimeError("attention masks that differ between the lanes of a stack are not computed together")
     size, lanes = info.batch_size, lanes_first(info.batch_size, in_dims[:3], query, key, value)
     if mask is None or mask.dim() < 4 or mask.shape[0] == 1:
-        found, sums = _fused(*(x.flatten(0, 1) for x in lanes), mask, dropout, causal, scale)
+        q, k, v = (x.flatten(0, 1) for x in lanes)
+        found, sums = _fused(q, k, v, mask, dropout, causal, scale)
         return (found.unflatten(0, (size, -1)), sums.unflatten(0, (size, -1))), (0, 0)
-    found, sums = _fused(*(x.transpose(0, 1).flatten(1, 2) for x in lanes), mask, dropout, causal, scale)
+    q, k, v = (x.transpose(0, 1).flatten(1, 2) for x in lanes)
+    found, sums = _fused(q, k, v, mask, dropout, causal, scale)
     return (found.unflatten(1, (size, -1)), sums.unflatten(1, (size, -1))), (1, 1)
 
 

@@ -22,11 +22,10 @@ from components.errors import EquipoiseError, bad_data
 from components.files import sha256_file, sha256_json
 from components.losses.composite import Composite, Report
 from components.losses.contract import Batch, Outputs
-from components.losses.health import alarms
 from components.training import checkpoint, ema
 from components.training.curves import Curves
-from components.training.fingerprint import fingerprints, numerics
-from components.training.finished import card_of, remove_finished, write_finished
+from components.training.fingerprint import fingerprints
+from components.training.finished import remove_finished
 from components.training.fit import lanes_at_once
 from components.training.interrupt import TrainingInterrupted, stop_requests
 from components.training.lanes import Lane, Outcome, check_lanes, fresh_model
@@ -45,10 +44,11 @@ from components.training.together import (
     Together,
     finished_result,
     finite,
-    marked,
+    record,
     restore,
     save,
     usable_slot,
+    write_lane,
     write_result,
 )
 from components.workload import Workload
@@ -90,28 +90,30 @@ def train_together(
     check_lanes(lanes)
     section = lanes[0].section
     with reproducible(section.training.threads), stop_requests() as stop_asked:
-        beside = workload.beside(section, prepared)
-        sections = [lane.section for lane in lanes]
-        prints = dict(
-            zip((n.number for n in lanes), fingerprints(workload.name, sections, prepared, beside), strict=True)
-        )
+        beside, numbers = workload.beside(section, prepared), [lane.number for lane in lanes]
+        own = fingerprints(workload.name, [lane.section for lane in lanes], prepared, beside)
+        prints = dict(zip(numbers, own, strict=True))
         digest = _fingerprint(prints, rungs)
         if (outcomes := finished_result(folder, digest, prints)) is not None:
             return outcomes
         verify_once(prepared)
-        workload.facts(section)
+        workload.facts(section)  # what the finished models would lack is said before hours of training
         run = start(workload, lanes, prepared, folder, digest, prints, choose_device(device), stop_asked, say)
-        with shown(f"train {workload.name} x {len(lanes)}", _share_done(run, 1)) as show:
-            while run.active:
-                _train_epoch(run, show)
-                _validate(run, show)
-                _end_epoch(run, rungs, stop)
-                save(run)
-                _stop_if_asked(run)
+        _train(run, rungs, stop)
         write_result(run)
         checkpoint.clear(run.resume)
         checkpoint.sweep(folder)
         return run.outcomes
+
+
+def _train(run: Together, rungs: Sequence[int], stop: Stop) -> None:
+    with shown(f"train {run.workload.name} x {len(run.active)}", _share_done(run, 1)) as show:
+        while run.active:
+            _train_epoch(run, show)
+            _validate(run, show)
+            _end_epoch(run, rungs, stop)
+            save(run)
+            _stop_if_asked(run)
 
 
 def _fingerprint(prints: Mapping[int, str], rungs: Sequence[int]) -> str:
@@ -133,14 +135,13 @@ def start(
 ) -> Together:
     """Builds the stack from the seed, then puts back what a checkpoint of these lanes holds."""
     section = lanes[0].section
-    precision = choose_precision(section.training.precision, device)
     model = fresh_model(workload, section, prepared, device)
     active = [
         Active(
-            lane,
-            prints[lane.number],
-            Composite(workload.terms, lane.section.loss),
-            Curves(folder / str(lane.number) / "curves.jsonl", True),
+            lane=lane,
+            fingerprint=prints[lane.number],
+            composite=Composite(workload.terms, lane.section.loss),
+            curves=Curves(folder / str(lane.number) / "curves.jsonl", True),
         )
         for lane in lanes
     ]
@@ -152,7 +153,7 @@ def start(
         folder=folder,
         fingerprint=digest,
         device=device,
-        precision=precision,
+        precision=choose_precision(section.training.precision, device),
         single=copy.deepcopy(model),
         rollout=Rollout(workload, model, section),
         stack=Stack(model, len(lanes)),
@@ -165,16 +166,21 @@ def start(
     slot = usable_slot(run)
     checkpoint.sweep(folder)
     if slot is None:
-        checkpoint.clear(run.resume)
-        (folder / RESULT).unlink(missing_ok=True)
-        for each in active:
-            remove_finished(folder / str(each.lane.number), workload.served)
-            each.curves.path.parent.mkdir(parents=True, exist_ok=True)
-            each.curves.start()
+        _clear(run)
         run.arrange()
     else:
         restore(run, slot)
     return run
+
+
+def _clear(run: Together) -> None:
+    """Takes away what an earlier training left, results first."""
+    (run.folder / RESULT).unlink(missing_ok=True)
+    checkpoint.clear(run.resume)
+    for each in run.active:
+        remove_finished(run.folder / str(each.lane.number), run.workload.served)
+        each.curves.path.parent.mkdir(parents=True, exist_ok=True)
+        each.curves.start()
 
 
 def _train_epoch(run: Together, show: Show) -> None:
@@ -220,7 +226,7 @@ def take_step(run: Together, group: list[Batch], progress: float) -> tuple[list[
     if not all(fine):
         for lane in (i for i, good in enumerate(fine) if not good):
             failure = _why_not_finite(run, lane, group, sums[lane], float(norms[lane]))
-            _record(run, lane, failure=failure, steps=number)
+            record(run, lane, failure=failure, steps=number)
         kept = [i for i, good in enumerate(fine) if good]
         norms = norms[kept]
         run.keep(kept)
@@ -245,17 +251,30 @@ def _gradients(run: Together, group: list[Batch], progress: float) -> Tensor:
             seed_everything(*place, index)
             with autocast(run.device, run.precision):
                 steps = run.rollout(leaves, batch)
-            total = torch.zeros((), device=run.device)
-            for outputs in steps:
-                loss, report = losses(outputs, batch, counts[part], progress)
-                total = total + loss
-                sums[part, :-1, 0] += report.sums
-                sums[part, :-1, 1] += report.numbers
-                sums[part, -1, 0] += report.loss
-            del steps, outputs
+            total = _loss(steps, losses, batch, counts[part], progress, sums[part])
+            del steps
             if total.requires_grad:
                 run.stack.backward(total, i, lanes)
     return sums
+
+
+def _loss(
+    steps: list[dict[str, Tensor]],
+    losses: StackedLoss,
+    batch: Batch,
+    counts: Tensor,
+    progress: float,
+    sums: Tensor,
+) -> Tensor:
+    """The loss of some lanes' supervision steps, a scalar; adds to `sums` what a report window adds up."""
+    total = torch.zeros((), device=counts.device)
+    for outputs in steps:
+        loss, report = losses(outputs, batch, counts, progress)
+        total = total + loss
+        sums[:, :-1, 0] += report.sums
+        sums[:, :-1, 1] += report.numbers
+        sums[:, -1, 0] += report.loss
+    return total
 
 
 def _why_not_finite(run: Together, lane: int, group: list[Batch], sums: Tensor, norm: float) -> str:
@@ -306,7 +325,7 @@ def _validate(run: Together, show: Show) -> None:
         metrics = finite(found)
         objective = metrics.get("objective", math.nan)
         if not math.isfinite(objective):
-            _record(run, lane, failure=f"the objective after epoch {position.epoch + 1} is {objective}")
+            record(run, lane, failure=f"the objective after epoch {position.epoch + 1} is {objective}")
             failed.append(lane)
             continue
         _publish(run, active, {"validation": metrics}, progress)
@@ -327,7 +346,7 @@ def _end_epoch(run: Together, rungs: Sequence[int], stop: Stop) -> None:
     settings, epoch = run.section.training, run.position.epoch
     through = [i for i, each in enumerate(run.active) if epoch >= settings.epochs or each.stale >= settings.patience]
     for lane in through:
-        _write(run, lane, _record(run, lane))
+        write_lane(run, lane, record(run, lane))
     going = [i for i in range(len(run.active)) if i not in through]
     if epoch in rungs and going:
         known = {number: outcome.metrics for number, outcome in run.outcomes.items() if _competes(outcome)}
@@ -335,7 +354,7 @@ def _end_epoch(run: Together, rungs: Sequence[int], stop: Stop) -> None:
         stopped = stop(epoch, dict(sorted(known.items())))
         for lane in list(going):
             if dominators := tuple(stopped.get(run.active[lane].lane.number, ())):
-                _write(run, lane, _record(run, lane, dominators=dominators))
+                write_lane(run, lane, record(run, lane, dominators=dominators))
                 going.remove(lane)
                 named = ", ".join(map(str, dominators))
                 run.say(f"candidate {run.active[lane].lane.number} stopped after epoch {epoch}: behind {named}")
@@ -345,39 +364,6 @@ def _end_epoch(run: Together, rungs: Sequence[int], stop: Stop) -> None:
 
 def _competes(outcome: Outcome) -> bool:
     return outcome.failure is None and not outcome.dominators
-
-
-def _record(
-    run: Together, lane: int, *, dominators: tuple[int, ...] = (), failure: str | None = None, steps: int | None = None
-) -> Outcome:
-    """Notes what became of a lane; its row still stands."""
-    active, position = run.active[lane], run.position
-    taken = position.step if steps is None else steps
-    outcome = Outcome(active.metrics, active.terms, taken, position.epoch, dominators, failure)
-    run.outcomes[active.lane.number] = outcome
-    if failure is not None:
-        run.say(f"candidate {active.lane.number} failed: {failure}")
-    return outcome
-
-
-def _write(run: Together, lane: int, outcome: Outcome) -> None:
-    """A lane's folder as `train` leaves it: the averaged weights of its best epoch and what else serving needs."""
-    active = run.active[lane]
-    run.stack.put(run.stack.best, lane, run.single)
-    found = {
-        "steps": outcome.steps,
-        "epochs": outcome.rung,
-        "best_epoch": active.best_epoch,
-        "objective": active.best,
-        "metrics": active.metrics,
-        "alarms": [alarm.as_row() for alarm in alarms(active.curves.lines(), run.workload.health)],
-        "fingerprint": marked(active.fingerprint, outcome),
-    }
-    active.curves.mark()
-    computed = numerics(run.device, run.precision)
-    card = card_of(run.workload, active.lane.section, run.single, computed, found)
-    folder = run.folder / str(active.lane.number)
-    write_finished(folder, run.prepared, run.workload.served, run.single.state_dict(), card, found)
 
 
 def _stop_if_asked(run: Together) -> None:

@@ -15,10 +15,11 @@ from components.data import strict_json
 from components.errors import EquipoiseError
 from components.files import write_json
 from components.losses.composite import Composite
+from components.losses.health import alarms
 from components.training import checkpoint
 from components.training.curves import Curves
 from components.training.fingerprint import numerics
-from components.training.finished import finished_summary
+from components.training.finished import card_of, finished_summary, write_finished
 from components.training.lanes import Lane, Outcome
 from components.training.stacked import KEPT, Rollout, Stack
 from components.training.stacked_loss import StackedLoss
@@ -146,6 +147,39 @@ def restore(run: Together, slot: checkpoint.Slot) -> None:
     run.window = slot.tensors["window"].to(run.device)
     run.arrange()
     run.say(f"going on at step {run.position.step} with {len(run.active)} candidates")
+
+
+def record(
+    run: Together, lane: int, *, dominators: tuple[int, ...] = (), failure: str | None = None, steps: int | None = None
+) -> Outcome:
+    """Notes what became of a lane; its row still stands."""
+    active, position = run.active[lane], run.position
+    taken = position.step if steps is None else steps
+    outcome = Outcome(active.metrics, active.terms, taken, position.epoch, dominators, failure)
+    run.outcomes[active.lane.number] = outcome
+    if failure is not None:
+        run.say(f"candidate {active.lane.number} failed: {failure}")
+    return outcome
+
+
+def write_lane(run: Together, lane: int, outcome: Outcome) -> None:
+    """A lane's folder as `train` leaves it: the averaged weights of its best epoch and what else serving needs."""
+    active = run.active[lane]
+    run.stack.put(run.stack.best, lane, run.single)
+    found = {
+        "steps": outcome.steps,
+        "epochs": outcome.rung,
+        "best_epoch": active.best_epoch,
+        "objective": active.best,
+        "metrics": active.metrics,
+        "alarms": [alarm.as_row() for alarm in alarms(active.curves.lines(), run.workload.health)],
+        "fingerprint": marked(active.fingerprint, outcome),
+    }
+    active.curves.mark()
+    computed = numerics(run.device, run.precision)
+    card = card_of(run.workload, active.lane.section, run.single, computed, found)
+    folder = run.folder / str(active.lane.number)
+    write_finished(folder, run.prepared, run.workload.served, run.single.state_dict(), card, found)
 
 
 def write_result(run: Together) -> None:

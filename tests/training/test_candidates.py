@@ -156,6 +156,12 @@ def test_who_diverges_fails_alone(prepared, whole, tmp_path):
         assert difference(tmp_path / str(number), whole[0] / str(number)) < CLOSE
 
 
+def test_all_may_fail(prepared, tmp_path):
+    outcomes = together(prepared, tmp_path, [lane(1, learning_rate=1e30), lane(2, learning_rate=1e31)])
+    assert all(outcome.failure and outcome.steps == 2 for outcome in outcomes.values())
+    assert together(prepared, tmp_path, [lane(1, learning_rate=1e30), lane(2, learning_rate=1e31)]) == outcomes
+
+
 def interrupting(after: int) -> Any:
     """The toy, whose batches ask for a stop before micro-batch `after` of the training split is given, once."""
     given = 0
@@ -171,7 +177,7 @@ def interrupting(after: int) -> Any:
     return replace(toy.WORKLOAD, batches=batches)
 
 
-@pytest.mark.parametrize("after", [8, 15, 23, 29])
+@pytest.mark.parametrize("after", [8, 15, 29])
 def test_stopped_by_hand_and_continued_it_is_the_same_to_the_byte(prepared, whole, tmp_path, after):
     def stop(epochs: int, metrics: Mapping[int, Mapping[str, float]]) -> Mapping[int, Sequence[int]]:
         return {5: (0,)} if epochs == 1 else {}
@@ -185,7 +191,7 @@ def test_stopped_by_hand_and_continued_it_is_the_same_to_the_byte(prepared, whol
 
 def test_killed_at_file_operations_and_continued_it_is_the_same_to_the_byte(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "tests.training.kill_together", str(tmp_path), "5", "11", "17", "24", "33"],
+        [sys.executable, "-m", "tests.training.kill_together", str(tmp_path), "9", "21", "33"],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -193,7 +199,7 @@ def test_killed_at_file_operations_and_continued_it_is_the_same_to_the_byte(tmp_
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.split() == ["5", "kills"]
+    assert done.stdout.split() == ["3", "kills"]
 
 
 def test_a_second_call_trains_nothing_unless_something_was_damaged(prepared, whole, tmp_path):
