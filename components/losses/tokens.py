@@ -87,7 +87,7 @@ class _ProjectedCE(torch.autograd.Function):
         by_states, by_table = pulls * gradient.unsqueeze(-1), torch.zeros_like(table)
         for low in range(0, len(states), ctx.rows):
             part = slice(low, low + ctx.rows)
-            _, slope = _pull(states[part], table, labels[part], ctx.ignore)  # pyright: ignore[reportAssignmentType]
+            slope = _pull(states[part], table, labels[part], ctx.ignore)[1]
             by_table.addmm_((slope * gradient[part].unsqueeze(-1)).T, states[part])
         return by_states, by_table, None, None, None
 
