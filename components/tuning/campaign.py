@@ -29,7 +29,7 @@ from components.tuning.engines import Engine, choose, train_wave
 from components.tuning.space import Knob, knobs, screened
 from components.tuning.storage import claiming, explained, open_storage
 from components.tuning.trial import Candidate
-from components.tuning.trials import OWNER, TOTAL, Say, Work, candidate, claimed, make_study
+from components.tuning.trials import OWNER, TOTAL, Say, Work, bounded, candidate, claimed, make_study
 from components.workload import Workload
 
 HOME = "equipoise.home"  # of the study: whose folder holds what is trained at full length
@@ -197,7 +197,7 @@ def _worked(work: Work, place: str, total: int, worker: bool, helpers: Helpers) 
     here = work.study.user_attrs.get(HOME) == work.owner
     with nullcontext() if worker else helpers(engine.processes - 1):
         _screen(work, engine, total, () if screen is None else screen.rungs, waits=here)
-        candidates = tuple(candidate(work, trial) for trial in work.finished())
+        candidates = tuple(bounded(work, [candidate(work, trial) for trial in work.finished()]))
         done, agreement = None, None
         if screen is not None and here:
             passed = [each for each in candidates if not each.failure and not each.stopped]

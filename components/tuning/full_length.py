@@ -13,12 +13,11 @@ from typing import Any
 from components.errors import EquipoiseError
 from components.tuning.agreement import Agreement, between
 from components.tuning.alone import taken, wait_for
-from components.tuning.constraint import violations
 from components.tuning.pareto import ranked
 from components.tuning.space import with_weights
 from components.tuning.storage import patiently
 from components.tuning.trial import Candidate, Stopwatch, objectives_of, run_trial
-from components.tuning.trials import CHAMPION, Work
+from components.tuning.trials import CHAMPION, Work, bounded
 
 FOLDER = "full"
 KEY = "equipoise.full."  # of the study, with the candidate's number after it
@@ -78,22 +77,7 @@ def _trained(work: Work, wanted: Sequence[Candidate]) -> tuple[Candidate, ...]:
             del left[number]
         if busy:
             wait_for(work.folder, f"{FOLDER}-{busy[0]}")
-    return tuple(_bounded(work, [done[each.number] for each in wanted]))
-
-
-def _bounded(work: Work, done: Sequence[Candidate]) -> list[Candidate]:
-    """The same, each with whether the gate could promote it in place of the champion, both at full length."""
-    number = work.study.user_attrs.get(CHAMPION)
-    champion = next((each for each in done if each.number == number and not each.failure), None)
-    if champion is None or not hasattr(work.section, "gate"):
-        return [replace(each, feasible=True) for each in done]
-    heads = work.section.gate.heads
-    return [
-        replace(each, feasible=all(v <= 0 for v in violations(each.metrics, champion.metrics, heads).values()))
-        if each.failure is None and each is not champion
-        else each
-        for each in done
-    ]
+    return tuple(bounded(work, [done[each.number] for each in wanted]))
 
 
 def _known(work: Work, each: Candidate) -> Candidate | None:

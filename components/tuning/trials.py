@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -344,6 +344,19 @@ def candidate(work: Work, trial: FrozenTrial) -> Candidate:
         cpu_seconds=trial.user_attrs.get(SPENT, 0.0),
         failure=result.get("failure"),
         stopped=trial.user_attrs.get(STOPPED),
-        feasible=all(value <= 0 for value in trial.constraints.values()),
         place=result.get("place", ""),
     )
+
+
+def bounded(work: Work, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The same candidates of one stage, each with whether the gate could promote it in place of the champion."""
+    number = work.study.user_attrs.get(CHAMPION)
+    champion = next((each for each in candidates if each.number == number and not each.failure), None)
+
+    def feasible(each: Candidate) -> bool:
+        if each.stopped or champion is None or not hasattr(work.section, "gate"):
+            return not each.stopped
+        found = violations(each.metrics, champion.metrics, work.section.gate.heads)
+        return each is champion or all(value <= 0 for value in found.values())
+
+    return [each if each.failure else replace(each, feasible=feasible(each)) for each in candidates]
