@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from components.config_parts import LossConfig, Positive, Section, Share, TermConfig
 
-
 Part = Annotated[float, Field(ge=0, le=1)]  # of a whole, all of it too
 
 
