@@ -2,8 +2,8 @@
 
 tool_calling on embedded dialogues with a narrow model; float32, one thread. Both sides read the same micro-batch, with
 forward and backward pass, losses, clipping, AdamW and averaging; the averaged weights after some steps are compared
-first. What a stack saves is the starting of operations; what each candidate computes, it computes in a stack too. So the
-gain ends where computing begins to outweigh starting, and is given for a tiny batch and for a middling one.
+first. What a stack saves is the starting of operations; what each candidate computes, it computes in a stack too. So
+the gain ends where computing begins to outweigh starting, and is given for a tiny batch and for a middling one.
 
     python -m benchmarks.p1_batched_candidates [--fast]
 """
