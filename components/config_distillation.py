@@ -22,9 +22,8 @@ class AssertionsModel(Section):
     """Sizes of an encoder-decoder and limits of what it writes.
 
     `copy_width`: of the vectors by which the decoder finds what to copy. `beams`: hypotheses kept in the search, 1 is
-    greedy. `max_tokens`: of a written assertion. `consensus`: of the hypotheses the one most like all others is
-    answered, each of which counts by this power of its probability; null: the likeliest. `kind_share`: of the prepared
-    linear model in the choice of the kind, the rest is the network's own.
+    greedy. `max_tokens`: of a written assertion. `kind_share`: of the prepared linear model in the choice of the
+    kind, the rest is the network's own.
     """
 
     width: Annotated[int, Field(ge=8, le=2048)]
@@ -35,7 +34,6 @@ class AssertionsModel(Section):
     dropout: Share
     beams: Annotated[int, Field(ge=1, le=32)]
     max_tokens: Annotated[int, Field(ge=24, le=512)]
-    consensus: NonNegative | None = None
     kind_share: Share = 0.0
 
     @model_validator(mode="after")

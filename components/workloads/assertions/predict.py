@@ -16,7 +16,6 @@ from components.data.buckets import in_order, spread
 from components.data.model_folder import read_card
 from components.errors import bad_data
 from components.workloads.assertions.answers import Prediction
-from components.workloads.assertions.choice import by_consensus
 from components.workloads.assertions.decode import Leaning, Text, write
 from components.workloads.assertions.encode import PAD, Source
 from components.workloads.assertions.grammar import Grammar, grammar_of
@@ -78,17 +77,12 @@ class AssertionPredictor:
         return answers
 
     def _spell(self, texts: Sequence[Text]) -> Prediction:
-        spelt = [self.reading.codec.decode(text.pieces) for text in texts]
-        power = self.model.settings.consensus
-        order = range(len(texts))
-        if power is not None:
-            order = by_consensus(spelt, [text.log_probability for text in texts], power)
-        best, *others = order
+        best, *others = (self.reading.codec.decode(text.pieces) for text in texts)
         return Prediction(
-            assertion=spelt[best],
-            confidence=min(1.0, math.exp(texts[best].log_probability)),
-            pieces=len(texts[best].pieces),
-            alternatives=tuple(dict.fromkeys(spelt[i] for i in others if spelt[i] != spelt[best])),
+            assertion=best,
+            confidence=min(1.0, math.exp(texts[0].log_probability)),
+            pieces=len(texts[0].pieces),
+            alternatives=tuple(dict.fromkeys(text for text in others if text != best)),
         )
 
 
