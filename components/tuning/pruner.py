@@ -28,9 +28,10 @@ def stopped(
     if not numbers:
         return {}
     points = np.array([values[number] for number in numbers], dtype=np.float64)
-    behind = (points[None] - points[:, None] > np.asarray(margin, dtype=np.float64)).all(axis=2)  # [i, j]: j beats i
+    ahead = points[None] - points[:, None] > np.asarray(margin, dtype=np.float64)
+    behind = np.all(ahead, axis=2)  # [i, j]: j beats i
     return {
-        number: [numbers[j] for j in np.flatnonzero(row)]
-        for number, row in zip(numbers, behind, strict=True)
-        if row.any() and number not in kept
+        number: [numbers[j] for j in np.flatnonzero(behind[i])]
+        for i, number in enumerate(numbers)
+        if behind[i].any() and number not in kept
     }

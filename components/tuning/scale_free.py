@@ -98,7 +98,9 @@ def _term(key: str) -> str | None:
 def _factor(key: str, entry: Mapping[str, float], old: Mapping[str, float], new: Mapping[str, float] | None) -> float:
     """What takes a weight of the old campaign to the scale of the new one."""
     term = _term(key)
-    return old[term] / new[term] if new is not None and key in entry and term in old and term in new else 1.0
+    if term is None or new is None or key not in entry or term not in old or term not in new:
+        return 1.0
+    return old[term] / new[term]
 
 
 def _front(path: Path, document: Any) -> list[dict[str, float]]:
