@@ -23,7 +23,7 @@ class Answer:
 
 
 def campaign(folder, seed, matters=True):
-    """A whole campaign: sixteen candidates, the best two and the default with fresh seeds, the verdict."""
+    """A whole campaign: two dozen candidates, the best two and the default with fresh seeds, the verdict."""
     section = quadratics.section(seed, matters)
     prepared = quadratics.prepare(folder / "prepared", seed)
     where = {"project": "toys", "device": "cpu", "say": lambda line: None}
