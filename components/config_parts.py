@@ -232,7 +232,7 @@ class StudyConfig(Section):
     reference: str
     leave_one_out: bool
     metrics: Annotated[tuple[str, ...], Field(min_length=1)]
-    settings: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._+-]{0,39}$")], dict[str, Any]]
+    settings: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}$")], dict[str, Any]]
 
     @model_validator(mode="after")
     def _consistent(self) -> StudyConfig:
