@@ -146,10 +146,8 @@ def run(
         storage, place = open_storage(state, address)
         try:
             with explained(place):
-                if worker and full not in optuna.get_all_study_names(storage):
-                    raise missing(
-                        full, "there must be a campaign to help", got="none", hint="Begin it without --worker"
-                    )
+                if worker:
+                    _check_begun(storage, full)
                 study = make_study(storage, full, identity, section.tuning.objectives, space, champion, starts)
                 owner = _owner(storage, full, folder)
                 total = _agreed(study, owner, total)
