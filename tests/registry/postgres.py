@@ -60,8 +60,12 @@ def cluster() -> Iterator[Path]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[None]:
-    """The server of a cluster while the block runs."""
+def running(folder: Path, end: int = signal.SIGQUIT) -> Iterator[None]:
+    """The server of a cluster while the block runs.
+
+    `end`: SIGQUIT is the quickest and may lose what was committed last, which FAST does not write at once; SIGINT (a
+    fast shutdown) loses nothing.
+    """
     bin_folder = binaries()
     assert bin_folder is not None
     options = [
@@ -78,7 +82,7 @@ def running(folder: Path) -> Iterator[None]:
         _wait_until_ready(process)
         yield
     finally:
-        _stop(process, folder)
+        _stop(process, folder, end)
 
 
 def _become() -> list[str]:
@@ -96,11 +100,11 @@ def _wait_until_ready(process: subprocess.Popen[str]) -> None:
     raise RuntimeError("PostgreSQL ended at its start: " + "".join(seen[-5:]))
 
 
-def _stop(process: subprocess.Popen[str], folder: Path) -> None:
-    """SIGQUIT to the server itself (runuser would not pass it on): ends at once, leaves no child."""
+def _stop(process: subprocess.Popen[str], folder: Path, end: int) -> None:
+    """The signal goes to the server itself, because runuser would not pass it on; no child is left."""
     pid_file = folder / "data" / "postmaster.pid"
     if pid_file.exists():
-        os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGQUIT)
+        os.kill(int(pid_file.read_text().splitlines()[0]), end)
     process.communicate(timeout=READY_SECONDS)
 
 

@@ -133,7 +133,7 @@ def restarted(scene: Scene, sockets: Path) -> dict:
             scene.mark("begun")
             scene.wait("away")
 
-    with running(sockets):
+    with running(sockets, signal.SIGINT):  # restarted, not crashed: what was committed is there again
         scene.begin("leader", "a", leads, worker=False)
         scene.wait("begun")
     scene.mark("away")
