@@ -100,7 +100,7 @@ def _project(root: Path, place: Place, workload: str, kept: Kept) -> Path:
     above = source.split(os.sep).count("..")
     project = root.joinpath(*["below"] * above, "project")
     write_text(project / "params.yaml", yaml.safe_dump(kept.params, sort_keys=False, allow_unicode=True))
-    if not os.path.isabs(source) and source != f"{EMBEDDED}/{workload}":
+    if not os.path.isabs(source) and not _embedded(workload, kept):
         seen = Path(os.path.normpath(project / source))
         seen.parent.mkdir(parents=True, exist_ok=True)
         seen.unlink(missing_ok=True)
@@ -120,8 +120,12 @@ def _stages(place: Place, project: Path, workload: str, kept: Kept, digest: str 
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(own, target)
         return [*taught, "train"]
-    embedded = os.path.normpath(kept.params[workload]["data"]["source"]) == f"{EMBEDDED}/{workload}"
-    return [*(["generate"] if embedded else []), "prepare", *taught, "train"]
+    return [*(["generate"] if _embedded(workload, kept) else []), "prepare", *taught, "train"]
+
+
+def _embedded(workload: str, kept: Kept) -> bool:
+    """As `stages.needed` asks it, but of parameters that today's configuration may not know."""
+    return os.path.normpath(kept.params[workload]["data"]["source"]) == f"{EMBEDDED}/{workload}"
 
 
 def _run(stage: str, workload: str, project: Path, kept: Kept, say: Say) -> None:

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from functools import partial
 from typing import Any
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
 from components import threads
-from flows import artifacts, flow_runs, stages
+from flows import artifacts, flow_runs
 from flows import tune as campaigns
+from flows.retrain import bring, step
 from flows.state import exclusive, make_state, place_of
 from flows.terminal import say
-
-step = partial(task, cache_policy=NO_CACHE, persist_result=False)
-
-
-@step(task_run_name="{stage}@{workload}")
-def bring(workload: str, stage: str, project: str, state: str) -> stages.StageResult:
-    """One stage of DVC as a task."""
-    return stages.bring_up_to_date(place_of(project, state), workload, stage, artifacts.logged(say))
 
 
 @step(task_run_name="campaign {workload}")

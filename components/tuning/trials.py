@@ -60,6 +60,7 @@ class Work:
 
     @property
     def objectives(self) -> tuple[str, ...]:
+        """Names of the validation metrics that the campaign maximises."""
         return self.section.tuning.objectives
 
     def trials(self) -> list[FrozenTrial]:
@@ -81,6 +82,7 @@ class Claimed:
 
     @property
     def number(self) -> int:
+        """Of the trial in the study."""
         return self.trial.number
 
 
