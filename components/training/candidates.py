@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,13 @@ import torch
 from torch import Tensor
 
 from components.data.manifest import verify_once
-from components.errors import EquipoiseError, bad_data
+from components.errors import EquipoiseError
 from components.files import sha256_file, sha256_json
 from components.losses.composite import Composite, Report
 from components.losses.contract import Batch, Outputs
 from components.training import checkpoint, ema
 from components.training.curves import Curves
+from components.training.epoch import steps_left
 from components.training.fingerprint import fingerprints
 from components.training.finished import remove_finished
 from components.training.fit import lanes_at_once
@@ -186,15 +186,8 @@ def _clear(run: Together) -> None:
 def _train_epoch(run: Together, show: Show) -> None:
     """The optimizer steps of the epoch under way that have not been taken yet, as `loop.train` takes them."""
     settings, position = run.section.training, run.position
-    micro_batches = sum(1 for _ in run.workload.batches(run.section, run.prepared, "train", position.epoch))
-    if micro_batches == 0:
-        raise bad_data(
-            str(run.prepared), "must hold training samples", got="none", hint="Give more data and run prepare again"
-        )
-    steps = math.ceil(micro_batches / settings.accumulate)
-    batches = run.workload.batches(run.section, run.prepared, "train", position.epoch)
-    batches = islice(batches, position.step_in_epoch * settings.accumulate, None)
-    while run.active and (group := list(islice(batches, settings.accumulate))):
+    steps, groups = steps_left(run.workload, run.section, run.prepared, position.epoch, position.step_in_epoch)
+    while run.active and (group := next(groups, None)):
         progress = _share_done(run, steps) + 0.5 / (steps * settings.epochs)
         norms, factor = take_step(run, group, progress)
         position.step += 1

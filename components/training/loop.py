@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from components.data.manifest import verify_once
-from components.errors import EquipoiseError, Exit, bad_data
+from components.errors import EquipoiseError, Exit
 from components.losses.balancing import balancer
 from components.losses.composite import Composite, Report
 from components.losses.contract import Batch
@@ -29,6 +28,7 @@ from components.training.distributed import (
     sum_over_ranks,
     wait_for_all,
 )
+from components.training.epoch import steps_left
 from components.training.fingerprint import fingerprint, numerics
 from components.training.finished import card_of, finished_summary, remove_finished, write_finished
 from components.training.interrupt import TrainingInterrupted, stop_requests
@@ -154,16 +154,9 @@ def _train_epoch(run: Run, show: Show) -> None:
     Schedules are read in the middle of a step: the first learning rate is above 0 and so is the last.
     """
     settings, position = run.section.training, run.position
-    micro_batches = sum(1 for _ in run.workload.batches(run.section, run.prepared, "train", position.epoch))
-    if micro_batches == 0:
-        raise bad_data(
-            str(run.prepared), "must hold training samples", got="none", hint="Give more data and run prepare again"
-        )
-    steps = math.ceil(micro_batches / settings.accumulate)
-    batches = run.workload.batches(run.section, run.prepared, "train", position.epoch)
-    done = position.step_in_epoch * settings.accumulate
+    steps, groups = steps_left(run.workload, run.section, run.prepared, position.epoch, position.step_in_epoch)
     run.model.train()
-    for group in _groups(islice(batches, done, None), settings.accumulate):
+    for group in groups:
         progress = _share_done(run, steps) + 0.5 / (steps * settings.epochs)
         left, first = steps - position.step_in_epoch - 1, position.epoch == 0
         due = panel_due(position.step + 1, left, first, settings.report_every, len(run.composite.names))
@@ -177,11 +170,6 @@ def _train_epoch(run: Run, show: Show) -> None:
             save(run)
         show(_share_done(run, steps), f"epoch {position.epoch + 1}/{settings.epochs} step {position.step}")
         _stop_if_asked(run)
-
-
-def _groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
-    while group := list(islice(batches, size)):
-        yield group
 
 
 def _share_done(run: Run, steps: int) -> float:
