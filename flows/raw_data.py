@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components.data import sources
+from components.data import fetching, sources
 from components.errors import EquipoiseError, Exit
 from components.workload import NAMES
 from flows.state import Place
@@ -35,7 +35,7 @@ def listing(
     if name := fetch or verify:
         chosen = sources.source(name)
         target = folder or place.project / ORIGINALS / name
-        files = sources.fetch(chosen, target) if fetch else sources.verify(chosen, target)
+        files = fetching.fetch(chosen, target) if fetch else fetching.verify(chosen, target)
         say(f"{name}: {len(files)} files {'fetched and ' if fetch else ''}verified in {target}")
     names = (workload,) if workload else NAMES
     listed = [_row(place, each, folder) for each in sources.catalogue() if workload in (None, each.workload)]

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from components.data.sources import Source, SourceFile, catalogue, fetch, java_digest, source, verify
+from components.data.fetching import fetch, java_digest, verify
+from components.data.sources import Source, SourceFile, catalogue, source
 from components.errors import EquipoiseError, Exit
 
 PRICES = Path("../shared/data/trading")
