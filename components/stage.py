@@ -127,12 +127,16 @@ def run(stage: str, name: str) -> None:
 def locked(name: str) -> Iterator[None]:
     """Holds the workload's lock, one process at a time; the kernel lets go of a dead process's lock.
 
-    The lock file lies beside the folders that stages write, so that replacing one of those leaves it alone.
+    The lock file lies beside the folders that stages write, so that replacing one of those leaves it alone. Of ranks
+    that torchrun started to train together the first holds it for all, since it alone writes.
 
     Raises:
         EquipoiseError: E_BUSY (75) with the holder's process id; E_WRITE (73) when no lock file can be made.
     """
     path = Path("checkpoints", f".{name}.lock")
+    if os.environ.get("RANK", "0") != "0":
+        yield
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("a+", encoding="ascii")

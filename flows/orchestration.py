@@ -25,6 +25,7 @@ HOST = "127.0.0.1"
 PROBE_SECONDS = 5.0
 MIGRATION_SECONDS = 300
 STOP_SECONDS = 5
+UNAUTHORIZED = 401  # the status of an HTTP answer
 DATABASE = "prefect.db"
 LOG = "server.log"
 NAMED = "Start the server (its address ends in /api) or unset PREFECT_API_URL"
@@ -87,6 +88,9 @@ def _reached(server: str) -> Iterator[None]:
     except EquipoiseError:
         raise
     except Exception as error:
+        if getattr(getattr(error, "response", None), "status_code", None) == UNAUTHORIZED:
+            hint = "Set PREFECT_API_AUTH_STRING to USER:PASSWORD as the server has it"
+            raise unavailable(server, "status 401: user and password refused", hint) from error
         lost = "Failed to reach API" in str(error) or type(error).__module__.startswith("httpx")
         if ended := _own.ended(STOP_SECONDS if lost else 0):  # it hangs up a moment before it is gone
             hint = f"Read why in prefect/{LOG} of the state folder, then run the command again"

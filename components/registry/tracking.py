@@ -38,6 +38,8 @@ BATCH = 1000  # metrics MLflow takes in one call
 PARAMS = 100  # parameters and tags likewise
 PARAM_LIMIT = 6000  # characters of a parameter's value
 PROBE_SECONDS = 5.0
+UNAUTHORIZED = 401  # the status of an HTTP answer
+REFUSED = ("UNAUTHENTICATED", "PERMISSION_DENIED")  # MLflow's names for who is not let in
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,9 @@ def _translate(store: Store, error: Exception) -> EquipoiseError:
     if any(sign in text for sign in ("disk is full", "disk I/O error")):
         hint, rule = "Free space, then run the same command again", "must have room"
         return EquipoiseError("IO", store.place, rule, got=line, hint=hint, exit_code=Exit.IO_ERROR)
+    if getattr(error, "error_code", "") in REFUSED:
+        hint = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to an account that may do this"
+        return _unavailable(store, "must accept user and password", line, hint)
     remote = urlsplit(store.uri).scheme not in ("sqlite",)
     rule = "must answer" if remote else "must hold what is asked for"
     hint = "Start the server or unset MLFLOW_TRACKING_URI" if remote else "Look with `equipoise doctor`"
@@ -195,6 +200,10 @@ def _probe(store: Store) -> None:
     try:
         with urllib.request.urlopen(bare, timeout=PROBE_SECONDS) as answer:
             version = answer.read(64).decode("ascii", "replace").strip()
+    except urllib.error.HTTPError as error:
+        if error.code == UNAUTHORIZED:
+            return  # it is there, and says its version to those alone who log in: MLflow's client does, and we cannot
+        raise _unavailable(store, "must answer", str(error), "Point MLFLOW_TRACKING_URI at an MLflow server") from error
     except (OSError, ValueError) as error:
         got = getattr(error, "reason", None) or error
         raise _unavailable(store, "must answer", str(got), "Start the server or unset MLFLOW_TRACKING_URI") from error
