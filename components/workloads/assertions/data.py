@@ -85,7 +85,7 @@ def prepare(section: Any, folder: Path) -> Mapping[str, Any]:
         index.save(part)
         if data.kind_signs:
             labelled = read_samples(samples_file(part, "train"))
-            kind_odds.fit_odds(labelled, data.kind_signs, data.kind_strength).save(part)
+            kind_odds.fit_kinds(labelled, data.kind_signs, data.kind_strength).save(part / kind_odds.KINDS)
         tallies = {split: _encode_split(part, split, codec, limits, index, data) for split in SPLITS}
         report = build_report(tallies, survey.left_out, survey.extraction, codec.size, len(index.assertions), data)
         write_json(part / "report.json", report)

@@ -19,6 +19,7 @@ from components.workloads.assertions.answers import Prediction
 from components.workloads.assertions.decode import Leaning, Text, write
 from components.workloads.assertions.encode import PAD, Source
 from components.workloads.assertions.grammar import Grammar, grammar_of
+from components.workloads.assertions.kind_signs import signs
 from components.workloads.assertions.model import AssertionWriter, inference_parameters
 from components.workloads.assertions.pairs import Pair
 from components.workloads.assertions.reading import NEEDED, Reading, load_reading
@@ -56,7 +57,7 @@ class AssertionPredictor:
         """[S, K] shares of the kinds, where the model listens to them."""
         if self.reading.odds is None or not self.model.settings.kind_share:
             return None
-        return self.reading.odds.shares(samples)
+        return self.reading.odds.shares(map(signs, samples))
 
     def _write(self, read: Sequence[Source], odds: NDArray[np.float32] | None) -> list[Prediction]:
         settings = self.model.settings

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.data.hashed_odds import HashedOdds
 from components.workloads.assertions import encode, kind_odds, retrieval
 from components.workloads.assertions.pairs import Pair
 
@@ -22,7 +23,7 @@ class Reading:
     codec: encode.Codec
     limits: encode.Limits
     index: retrieval.Index
-    odds: kind_odds.KindOdds | None = None
+    odds: HashedOdds | None = None
 
     def sources(self, pairs: Sequence[Pair]) -> list[encode.Source]:
         """One Source per pair, with the nearest training row's assertion."""
@@ -37,4 +38,4 @@ def load_reading(folder: Path) -> Reading:
         EquipoiseError: E_MISSING (66) without one of the files NEEDED, E_DATA or E_MODEL (65) when one is damaged.
     """
     index = retrieval.load_index(folder)
-    return Reading(encode.load_codec(folder), encode.load_limits(folder), index, kind_odds.load_odds(folder))
+    return Reading(encode.load_codec(folder), encode.load_limits(folder), index, kind_odds.load_kinds(folder))

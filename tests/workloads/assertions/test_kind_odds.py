@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from components.data.hashed_odds import HashedOdds
 from components.errors import EquipoiseError
 from components.workloads.assertions.data import samples
-from components.workloads.assertions.kind_odds import KINDS, KindOdds, fit_odds, load_odds
+from components.workloads.assertions.kind_odds import KINDS, fit_kinds, load_kinds
 from components.workloads.assertions.kind_signs import returned, signs
 from components.workloads.assertions.pairs import ASSERT_TYPES, Pair
 from components.workloads.assertions.reading import load_reading
@@ -61,16 +62,16 @@ def test_any_text_has_signs(text):
     assert signs(replace(PAIR, focal_code=text, test_prefix=text, prior=text, test_name="", focal_method=""))
 
 
-def kinds_of(odds: KindOdds, pairs: list[Pair]) -> list[str]:
-    return [ASSERT_TYPES[i] for i in odds.shares(pairs).argmax(axis=1)]
+def kinds_of(odds: HashedOdds, pairs: list[Pair]) -> list[str]:
+    return [ASSERT_TYPES[i] for i in odds.shares(map(signs, pairs)).argmax(axis=1)]
 
 
 def test_it_learns_what_decides_and_shares_out_all_probability(small):
     _, prepared = small
     train, held_out = list(samples(prepared, "train")), list(samples(prepared, "test"))
-    odds = fit_odds(train, 256, 0.5)
+    odds = fit_kinds(train, 256, 0.5)
     assert odds.size == 256 * len(ASSERT_TYPES) + len(ASSERT_TYPES)
-    shares = odds.shares(held_out)
+    shares = odds.shares(map(signs, held_out))
     assert shares.shape == (len(held_out), len(ASSERT_TYPES))
     assert np.allclose(shares.sum(axis=1), 1.0, atol=1e-5)
     assert shares[:, ASSERT_TYPES.index("assertNull")].max() < 1e-6  # no row of training has it
@@ -85,7 +86,7 @@ def test_few_kinds_in_training_are_enough(kinds):
         for kind in kinds
         for _ in range(5)
     ]
-    odds = fit_odds(rows, 64, 10.0)
+    odds = fit_kinds(rows, 64, 10.0)
     assert kinds_of(odds, rows) == [pair.assert_type for pair in rows]
 
 
@@ -93,12 +94,12 @@ def test_prepared_data_and_a_models_folder_hold_the_same_numbers(small, tmp_path
     _, prepared = small
     odds = load_reading(prepared).odds
     assert odds is not None
-    again = fit_odds(samples(prepared, "train"), 256, 0.5)
+    again = fit_kinds(samples(prepared, "train"), 256, 0.5)
     assert np.array_equal(again.weights, odds.weights) and np.array_equal(again.bias, odds.bias)
-    odds.save(tmp_path)
+    odds.save(tmp_path / KINDS)
     assert (tmp_path / KINDS).read_bytes() == (prepared / KINDS).read_bytes()
     (tmp_path / KINDS).unlink()
-    assert load_odds(tmp_path) is None
+    assert load_kinds(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -112,9 +113,9 @@ def test_prepared_data_and_a_models_folder_hold_the_same_numbers(small, tmp_path
 def test_a_damaged_file_is_refused(arrays, tmp_path):
     save_file(arrays, tmp_path / KINDS)
     with pytest.raises(EquipoiseError) as told:
-        load_odds(tmp_path)
+        load_kinds(tmp_path)
     assert (told.value.code, told.value.exit_code) == ("E_MODEL", 65)
     (tmp_path / KINDS).write_bytes(b"no tensors")
     with pytest.raises(EquipoiseError) as told:
-        load_odds(tmp_path)
+        load_kinds(tmp_path)
     assert told.value.code == "E_MODEL"
