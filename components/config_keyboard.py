@@ -11,6 +11,7 @@ from components.config_keyboard_model import KeyboardLoss, KeyboardModel
 from components.config_parts import (
     Count,
     GateConfig,
+    Positive,
     ScheduleConfig,
     Section,
     Share,
@@ -32,9 +33,10 @@ class KeyboardData(Section):
     held out whole, about so many as the shares say. `completion_share`, `error_share`, `clean_share`: of the words,
     those caught half typed, mistyped, and whole and right. `history_tokens`: pieces of earlier messages before a
     message, of at most `history_messages`; `message_tokens`: words, characters and marks of a message, a longer one
-    becomes several. `screens`: drawn for a split, about. `processes`: that draw. `fonts`: font files to draw with
-    before the system's. `missing_glyphs`: block: what no font has is drawn as a filled block and reported; refuse: it
-    ends prepare.
+    becomes several. `emoji_signs`: buckets of the linear model that tells how likely each emoji is; 0: none.
+    `emoji_strength`: inverse of its L2 regularisation. `screens`: drawn for a split, about. `processes`: that draw.
+    `fonts`: font files to draw with before the system's. `missing_glyphs`: block: what no font has is drawn as a filled
+    block and reported; refuse: it ends prepare.
     """
 
     source: Annotated[str, Field(min_length=1)]
@@ -53,6 +55,8 @@ class KeyboardData(Section):
     history_messages: Annotated[int, Field(ge=0, le=8)]
     history_tokens: Whole
     message_tokens: Annotated[int, Field(ge=8, le=1024)]
+    emoji_signs: Annotated[int, Field(ge=0, le=1 << 20)] = 0
+    emoji_strength: Positive = 0.05
     screens: Whole
     processes: Count
     fonts: tuple[str, ...]
@@ -75,6 +79,12 @@ class KeyboardConfig(Section):
     tuning: TuningConfig
     study: StudyConfig
     schedule: ScheduleConfig
+
+    @model_validator(mode="after")
+    def _signs_to_mix(self) -> KeyboardConfig:
+        if self.model.mixture.emoji_share > 0 and not self.data.emoji_signs:
+            raise ValueError("data.emoji_signs must be 1 or more where model.mixture.emoji_share is not 0")
+        return self
 
     @model_validator(mode="after")
     def _something_to_align(self) -> KeyboardConfig:

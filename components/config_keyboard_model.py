@@ -15,14 +15,16 @@ class KeyboardMixture(Section):
     """What speaks beside the network; each number best chosen on validation, as evaluation reports it. `use`: whether
     anything does. `counts`: share of the n-gram in the next word. `own`: how many of the user's own words, of those
     behind the same word, and of those behind the same two, weigh as much as all the rest. `layout`: share of the
-    suggested words' own layouts in the next layout. `emoji`: power of how common an emoji is that its probability is
-    divided by (Menon et al. 2021): 0 ranks by chance of being right, more by being right of every emoji.
+    suggested words' own layouts in the next layout. `emoji_share`: of the linear model of signs (`data.emoji_signs`) in
+    the choice of an emoji. `emoji`: power of how common an emoji is that its probability is divided by (Menon et al.
+    2021): 0 ranks by chance of being right, more by being right of every emoji.
     """
 
     use: bool
     counts: Part
     own: tuple[Positive, Positive, Positive]
     layout: Part
+    emoji_share: Part = 0.0
     emoji: Part
 
 

@@ -14,6 +14,7 @@ import torch
 
 from components.errors import EquipoiseError, Exit
 from components.workloads.keyboard.counts import load_counts
+from components.workloads.keyboard.emoji_odds import load_emoji_odds
 from components.workloads.keyboard.encode import load_codec
 from components.workloads.keyboard.events import HEIGHT, WIDTH, Layout
 from components.workloads.keyboard.images import write_screen
@@ -79,10 +80,12 @@ def test_bad_requests(row, words):
 def predictor(tmp_path_factory) -> KeyboardPredictor:
     """An untrained model: what it answers is chance, that it answers is not."""
     prepared = prepared_small(tmp_path_factory.mktemp("requests"))
-    codec, counts = load_codec(prepared), load_counts(prepared)
+    codec, counts, signs = load_codec(prepared), load_counts(prepared), load_emoji_odds(prepared)
+    assert signs is not None
     torch.manual_seed(0)
     model = Keyboard(sizes(), codec.size).eval()
-    return KeyboardPredictor(model, codec, lexicon_of(codec, counts), counts, Limits(2, 16), 512, sizes().mixture)
+    mixture = sizes().mixture
+    return KeyboardPredictor(model, codec, lexicon_of(codec, counts), counts, signs, Limits(2, 16), 512, mixture)
 
 
 ODD: list[tuple[str, dict[str, Any]]] = [

@@ -19,6 +19,7 @@ from components.files import write_json, write_text
 from components.workloads.keyboard import encode, generator, rows
 from components.workloads.keyboard.counts import write_counts
 from components.workloads.keyboard.drawing import draw_splits
+from components.workloads.keyboard.emoji_odds import write_emoji_odds
 from components.workloads.keyboard.events import LANGUAGES, REGIONS, Event, Layout, Task
 from components.workloads.keyboard.lines import files, read_files
 from components.workloads.keyboard.messages import Message, MessageWriter, events_of, read_messages
@@ -80,6 +81,8 @@ def prepare(section: Any, folder: Path) -> Mapping[str, Any]:
         codec = encode.train_codec((message.text for message in _messages(part, "train")), data.vocabulary)
         codec.save(part / encode.VOCABULARY)
         write_counts(messages_file(part, "train"), part)
+        if data.emoji_signs:
+            write_emoji_odds(messages_file(part, "train"), part, data.emoji_signs, data.emoji_strength)
         limits = rows.Limits(data.history_messages, data.history_tokens)
         tallies = {split: _encode_split(part, split, codec, limits) for split in SPLITS}
         drawn = draw_splits(part, {split: _events(part, split) for split in SPLITS}, data, folder, part / SHEET)

@@ -32,8 +32,10 @@ from components.workloads.keyboard.keystrokes import (
 )
 from components.workloads.keyboard.looking import Retrieval, retrieve, without_screens
 from components.workloads.keyboard.metrics import (
+    EMOJI,
     EXPERTS,
     at_threshold,
+    by_source,
     differences,
     metrics,
     routing,
@@ -44,11 +46,23 @@ from components.workloads.keyboard.metrics import (
     values,
 )
 from components.workloads.keyboard.predict import KeyboardPredictor
-from components.workloads.keyboard.weighing import weigh
+from components.workloads.keyboard.weighing import before_emoji, weigh
 
 SPLIT = "test"
 MODEL_NAME, CHEAP, FREQUENT = "model", "ngram", "frequent"
 NOTHING = (1e12, 1e12, 1e12)  # weights beside which the user's words say nothing
+PARTS: dict[str, dict[str, Any]] = {
+    "network": {"use": False},
+    "counts": {"use": True, "counts": 1.0, "own": NOTHING},
+    "network and counts": {"use": True, "own": NOTHING},
+}
+PICTURES: dict[str, dict[str, Any]] = {
+    "network": {"use": False},
+    "words": {"use": True, "emoji_share": 0.0},
+    "signs": {"use": True, "emoji_share": 1.0},
+    "all, no power": {"use": True, "emoji": 0.0},
+    "all": {},
+}
 JUDGED = 4000  # mistyped and right words of validation that a threshold is chosen on, at most
 
 
@@ -65,10 +79,12 @@ class Findings:
         words: how many were typed.
         slices: rows of `slice_rows`, each with `others`: model -> its metrics of the same rows.
         corrections: model -> the threshold chosen on validation, and accuracy and false corrections at it.
+        sources: model -> source -> what `by_source` says of its corrections.
         retrieval: None from a model without eyes.
         eyes: split/head/metric -> with screens less without, on the events that have one.
         routing: how the experts share the work; {} without experts.
         parts: what of the model's mixture speaks -> language/metric of the words typed key by key; {} without one.
+        pictures: what of it speaks of emoji -> metric of the emoji; {} without a mixture or any emoji.
         mixture: the numbers of `model.mixture` that validation would choose; {} without one.
     """
 
@@ -80,10 +96,12 @@ class Findings:
     words: int
     slices: Sequence[Mapping[str, Any]]
     corrections: Mapping[str, Mapping[str, float]]
+    sources: Mapping[str, Mapping[str, Mapping[str, float]]]
     retrieval: Retrieval | None
     eyes: Mapping[str, Interval]
     routing: Mapping[str, float]
     parts: Mapping[str, Mapping[str, Interval]]
+    pictures: Mapping[str, Mapping[str, Interval]]
     mixture: Mapping[str, Any]
 
 
@@ -108,7 +126,8 @@ def evaluate(
     Returns:
         What stands in metrics.json: {"workload", "split", "n", "metrics": {split/head/metric: value}, "baselines":
         {rule: the same}, "typed": {model: {language/metric: value}}, "parts": {part of the mixture: the same},
-        "mixture", "corrections", "routing", "retrieval", "eyes"}.
+        "pictures": {part of it: {emoji/metric: value}}, "mixture", "corrections", "sources", "routing",
+        "retrieval", "eyes"}.
         Metrics that the split does not define are left out.
 
     Raises:
@@ -147,6 +166,11 @@ def find(
     own = frames[MODEL_NAME]
     model = models[MODEL_NAME]
     sees = isinstance(model, KeyboardPredictor)
+    corrections = {
+        name: _corrections(each, frames[name], validation, settings)
+        for name, each in models.items()
+        if name != FREQUENT
+    }
     return Findings(
         frames=frames,
         metrics={name: metrics(frame, settings, SPLIT) for name, frame in frames.items()},
@@ -158,30 +182,35 @@ def find(
             {**row, "others": {name: rows[name][i]["metrics"] for name in others}}
             for i, row in enumerate(rows[MODEL_NAME])
         ],
-        corrections={
-            name: _corrections(each, frames[name], validation, settings)
-            for name, each in models.items()
-            if name != FREQUENT
-        },
+        corrections=corrections,
+        sources={name: by_source(frames[name], of.get("threshold")) for name, of in corrections.items()},
         retrieval=retrieve(model, labelled, settings) if sees else None,
         eyes=without_screens(model, labelled, settings, SPLIT) if sees else {},
         routing=routing(own),
-        parts={name: keystroke_metrics(type_words(part, words), settings) for name, part in _parts(model).items()},
+        parts={
+            name: keystroke_metrics(type_words(part, words), settings) for name, part in _parts(model, PARTS).items()
+        },
+        pictures=_pictures(model, labelled, settings),
         mixture=weigh(model, validation, JUDGED) if sees else {},
     )
 
 
-def _parts(model: Predictor) -> dict[str, Predictor]:
-    """The model with less of its mixture each."""
+def _parts(model: Predictor, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Predictor]:
+    """The model with less of its mixture each; {} without one."""
     if not isinstance(model, KeyboardPredictor):
         return {}
     mixture = model.mixture
-    changes: dict[str, dict[str, Any]] = {
-        "network": {"use": False},
-        "counts": {"use": True, "counts": 1.0, "own": NOTHING},
-        "network and counts": {"use": True, "own": NOTHING},
-    }
     return {name: replace(model, mixture=mixture.model_copy(update=change)) for name, change in changes.items()}
+
+
+def _pictures(
+    model: Predictor, labelled: Sequence[Event], settings: KeyboardEvaluation
+) -> dict[str, dict[str, Interval]]:
+    """What each part of the mixture, and all of it, says of the emoji alone."""
+    asked = [event for event in labelled if before_emoji(event)]
+    parts = _parts(model, PICTURES) if asked else {}
+    found = {name: metrics(score(asked, part.predict(asked)), settings, SPLIT) for name, part in parts.items()}
+    return {name: {key: of[f"{SPLIT}/{key}"] for key in EMOJI} for name, of in found.items()}
 
 
 def _corrections(
@@ -244,8 +273,10 @@ def document(found: Findings) -> dict[str, Any]:
         "typed": typed,
         "words": found.words,
         "corrections": {name: dict(of) for name, of in found.corrections.items()},
+        "sources": {name: dict(of) for name, of in found.sources.items()},
         "routing": dict(found.routing),
         "parts": {name: {key: each.value for key, each in of.items()} for name, of in found.parts.items()},
+        "pictures": {name: {key: each.value for key, each in of.items()} for name, of in found.pictures.items()},
         "mixture": dict(found.mixture),
         "eyes": {key: each.value for key, each in found.eyes.items()},
     }
@@ -265,7 +296,10 @@ def _write(found: Findings, settings: KeyboardEvaluation, folder: Path) -> dict[
     write_json(
         folder / "report.json",
         {
-            **{key: result[key] for key in ("workload", "split", "n", "words", "corrections", "routing", "mixture")},
+            **{
+                key: result[key]
+                for key in ("workload", "split", "n", "words", "corrections", "sources", "routing", "mixture")
+            },
             "confidence": settings.confidence,
             "resamples": settings.resamples,
             "metrics": documents(found.metrics[MODEL_NAME]),
@@ -273,6 +307,7 @@ def _write(found: Findings, settings: KeyboardEvaluation, folder: Path) -> dict[
             "model_minus": {name: documents(of) for name, of in found.against.items()},
             "typed": {name: documents(of) for name, of in found.typed.items()},
             "parts": {name: documents(of) for name, of in found.parts.items()},
+            "pictures": {name: documents(of) for name, of in found.pictures.items()},
             "typed_model_minus": {name: documents(of) for name, of in found.typed_against.items()},
             "retrieval": None if found.retrieval is None else found.retrieval.document(),
             "eyes": documents(found.eyes),

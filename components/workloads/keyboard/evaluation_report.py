@@ -12,7 +12,7 @@ from components.config_keyboard_evaluation import KeyboardEvaluation
 from components.evaluation.statistics import Interval
 from components.files import write_atomically
 from components.workloads.keyboard.events import Layout
-from components.workloads.keyboard.metrics import EXPERTS, MACRO
+from components.workloads.keyboard.metrics import EMOJI, EXPERTS, MACRO
 
 if TYPE_CHECKING:
     from components.workloads.keyboard.evaluate import Findings
@@ -22,6 +22,7 @@ TITLES = {
     "next_word/top3": "next word, among three",
     "completion/top1": "completion, first candidate",
     "completion/top3": "completion, among three",
+    "correction/seen": "slips seen",
     "correction/accuracy": "slips seen and corrected",
     "correction/candidate": "slips whose first correction is right",
     "correction/kept": "right words left alone",
@@ -35,6 +36,14 @@ TITLES = {
     MACRO: "emoji, macro-F1",
 }
 TYPED = {"top1": "first candidate", "top3": "among three", "keys_saved": "keys saved"}
+BY_SOURCE = {
+    "correction/seen": "seen",
+    "correction/accuracy": "corrected",
+    "correction/candidate": "first correction right",
+    "correction/kept": "right words left alone",
+    "at_threshold/accuracy": "corrected at the threshold",
+    "at_threshold/false_corrections": "right words spoiled there",
+}
 IN_SLICES = ("next_word/top3", "completion/top3", "correction/accuracy", "layout/accuracy")
 NAMES = {"ngram": "4-gram, speller, machines", "frequent": "commonest words, layout stays"}
 LANGUAGES = {"en": "English", "zh": "Chinese"}
@@ -50,6 +59,7 @@ def render(found: Findings, settings: KeyboardEvaluation) -> str:
         _table(found, first),
         _differences(found, first),
         _corrections(found, settings),
+        _sources(found),
         _eyes(found, first),
         _routing(found),
         _slices(found),
@@ -99,8 +109,18 @@ def _parts(found: Findings) -> list[str]:
         language, metric = key.split("/")
         cells = [_cell(of.get(key)) for of in (*found.parts.values(), own)]
         lines.append(f"| {LANGUAGES[language]}: {TYPED[metric]} | {' | '.join(cells)} |")
+    if found.pictures:
+        lines += ["", f"| emoji | {' | '.join(found.pictures)} |", f"| --- |{' --- |' * len(found.pictures)}"]
+        for key in EMOJI:
+            cells = [_cell(of[key]) for of in found.pictures.values()]
+            lines.append(f"| {TITLES[key]} | {' | '.join(cells)} |")
+        lines += [
+            "",
+            "Of emoji, words: network, counts and the user's own; signs: the linear model of what stands before.",
+        ]
     if found.mixture:
-        chosen = ", ".join(f"{name} {found.mixture[name]}" for name in ("counts", "own", "layout", "emoji"))
+        named = ("counts", "own", "layout", "emoji_share", "emoji")
+        chosen = ", ".join(f"{name} {found.mixture[name]}" for name in named)
         lines += ["", f"On validation `model.mixture` is best with {chosen}."]
     return [*lines, ""]
 
@@ -141,6 +161,24 @@ def _corrections(found: Findings, settings: KeyboardEvaluation) -> list[str]:
         least = f"{of['threshold']:.3g}" if "threshold" in of else "-"
         cells = [least, *(_plain(of.get(key)) for key in ("accuracy", "false_corrections"))]
         lines.append(f"| {NAMES.get(name, name)} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _sources(found: Findings) -> list[str]:
+    """What each correction does where the slips come from."""
+    lines = [
+        "## Corrections by source",
+        "",
+        f"Each cell: {' / '.join(NAMES.get(name, name) for name in found.sources)}. First as they answer, then at the "
+        "thresholds above.",
+        "",
+        f"| source | slips | {' | '.join(BY_SOURCE.values())} | right words |",
+        f"| --- | --- |{' --- |' * (len(BY_SOURCE) + 1)}",
+    ]
+    for source, of in found.sources["model"].items():
+        rows = [each.get(source, {}) for each in found.sources.values()]
+        cells = [" / ".join(_plain(row.get(key)) for row in rows) for key in BY_SOURCE]
+        lines.append(f"| {_text(source)} | {of['slips']:,.0f} | {' | '.join(cells)} | {of['right']:,.0f} |")
     return [*lines, ""]
 
 

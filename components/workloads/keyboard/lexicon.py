@@ -81,6 +81,13 @@ class Lexicon:
             found = self.speller.near(typed)
         return np.array([place for place, _ in found], np.int64), np.array([edits for _, edits in found], np.int64)
 
+    def emoji_columns(self, named: Sequence[str]) -> tuple[list[int], list[int]]:
+        """Which of the named emoji the lexicon has, and the place of each of those in `emoji`."""
+        column = {int(at): i for i, at in enumerate(self.emoji)}
+        found = [(i, column.get(self.place(one), -1)) for i, one in enumerate(named)]
+        kept = [(i, at) for i, at in found if at >= 0]
+        return [i for i, _ in kept], [at for _, at in kept]
+
 
 def beginning(words: Sequence[str], prefix: str) -> tuple[int, int]:
     """The range [low, high) of the sorted words with this beginning; every word begins with ""."""

@@ -27,6 +27,7 @@ HEADS = (
     "next_word/top3",
     "completion/top1",
     "completion/top3",
+    "correction/seen",
     "correction/accuracy",
     "correction/candidate",
     "correction/kept",
@@ -39,6 +40,7 @@ HEADS = (
     "emoji/top3",
 )
 MACRO = "emoji/macro_f1"
+EMOJI = ("emoji/accuracy", "emoji/top3", MACRO)
 EXPERTS = tuple(f"expert_{layout.name.lower()}" for layout in Layout)
 SCHEMA: dict[str, Any] = {
     "id": pl.String,
@@ -69,11 +71,11 @@ def score(samples: Sequence[Event], predictions: Sequence[Prediction]) -> pl.Dat
     """One row per event: slices, prediction, confidence, and `<head>/<metric>/hit` and `.../of` of each head.
 
     Heads: next_word (suggestions of a word or a Chinese character: among the first 1 and 3 candidates); completion (of
-    words that are not yet whole); correction: accuracy (mistyped words for which an error was seen and the first
-    candidate is right), candidate (the first correction right, whatever was seen), kept (right words that were not
-    corrected: 1 - false corrections); task; layout: accuracy, switch (where the next layout is another one),
-    consistency (the predicted layout is that of the target's language), agreement (where it is one of letters, the own
-    first candidate is typed on it); emoji (before an emoji: the first and first 3 of the emoji's own ranking).
+    words that are not yet whole); correction: seen (mistyped words that another one was put for), accuracy (the right
+    one), candidate (the first correction right, whatever was seen), kept (right words that were not corrected: 1 -
+    false corrections); task; layout: accuracy, switch (where the next layout is another one), consistency (the
+    predicted layout is that of the target's language), agreement (where it is one of letters, the own first candidate
+    is typed on it); emoji (before an emoji: the first and first 3 of the emoji's own ranking).
     `conversation` is the user, whose events stand or fall together.
 
     Raises:
@@ -197,6 +199,19 @@ def at_threshold(frame: pl.DataFrame, least: float) -> dict[str, float]:
     return found
 
 
+def by_source(frame: pl.DataFrame, least: float | None = None) -> dict[str, dict[str, float]]:
+    """Source -> `slips` and `right` words (numbers), the shares of `correction/...` that are defined, and with `least`
+    those of `at_threshold` as `at_threshold/...`; sources without either are left out."""
+    found = {}
+    for (source,), rows in sorted(frame.group_by("source"), key=lambda item: str(item[0][0])):
+        numbers = {"slips": rows["correction/seen/of"].sum(), "right": rows["correction/kept/of"].sum()}
+        if any(numbers.values()):
+            said = {key: share for key, share in shares(rows).items() if key.startswith("correction/")}
+            equal = {} if least is None else at_threshold(rows, least)
+            found[str(source)] = numbers | said | {f"at_threshold/{key}": share for key, share in equal.items()}
+    return found
+
+
 def _emoji_parts(frame: pl.DataFrame) -> np.ndarray:
     """Classes are the emoji that are labels: what else is said counts for none, and its row as a miss."""
     label, said = frame["emoji_label"].to_list(), frame["emoji_prediction"].to_list()
@@ -277,6 +292,7 @@ def _heads(
         "next_word/top3": (place < SHOWN, suggestion),
         "completion/top1": (place < 1, completion),
         "completion/top3": (place < SHOWN, completion),
+        "correction/seen": (corrected, error),
         "correction/accuracy": (corrected and place < 1, error),
         "correction/candidate": (rank(said.corrections, label) < 1, error),
         "correction/kept": (not corrected, labels.clean),

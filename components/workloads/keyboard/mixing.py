@@ -62,10 +62,12 @@ class Outlook:
         found = np.array(own, np.int64).reshape(-1, 2)
         return np.append(places, found[:, 0]), np.append(edits, found[:, 1])
 
-    def pictured(self, power: float) -> Shares:
-        """[E] the weights of the lexicon's emoji, each divided by that power of how common it is."""
-        places = self.lexicon.emoji
-        return self.shares[places] / (1.0 + self.lexicon.times[places]) ** power
+    @property
+    def emoji(self) -> Shares:
+        """[E] the probabilities of the lexicon's emoji, together 1; all 0 where none may come."""
+        shares = self.shares[self.lexicon.emoji]
+        total = float(shares.sum())
+        return shares / total if total > 0 else shares
 
     def typed_on(self, event: Event) -> Shares:
         """[5] how much of it is typed on each layout."""
@@ -92,6 +94,20 @@ def outlook(
         shares *= 1 - settings.counts
         shares[lexicon.counted[event.language]] += settings.counts * known.distribution(folded(event.before))
     return adapted(Outlook(lexicon, shares), stream(event), settings.own) if settings.use else Outlook(lexicon, shares)
+
+
+def pictured(words: Shares, signs: Shares, times: NDArray[np.int64], settings: KeyboardMixture) -> Shares:
+    """[..., E] the weights of the emoji: both parts by their share, divided by a power of how common each is.
+
+    Args:
+        words: [..., E] of `Outlook.emoji`.
+        signs: [..., E] what the linear model says; all 0 without one, and then the words speak alone.
+        times: [E] how often each was counted.
+    """
+    if not settings.use:
+        return words
+    share = settings.emoji_share * signs.any(axis=-1, keepdims=True)
+    return ((1 - share) * words + share * signs) / (1.0 + times) ** settings.emoji
 
 
 def stream(event: Event) -> list[str]:

@@ -22,10 +22,11 @@ from components.errors import bad_data
 from components.modules.experts import routed
 from components.workloads.keyboard.answers import Prediction
 from components.workloads.keyboard.counts import FILES, load_counts
+from components.workloads.keyboard.emoji_odds import EmojiOdds, load_emoji_odds
 from components.workloads.keyboard.encode import PAD, VOCABULARY, Codec, load_codec
 from components.workloads.keyboard.events import Event, Layout, Task
 from components.workloads.keyboard.lexicon import Lexicon, best, lexicon_of
-from components.workloads.keyboard.mixing import outlook
+from components.workloads.keyboard.mixing import outlook, pictured
 from components.workloads.keyboard.model import Keyboard, Seen
 from components.workloads.keyboard.ngram import Ngram
 from components.workloads.keyboard.rows import Limits, request_row, typed_bytes
@@ -52,14 +53,16 @@ class KeyboardPredictor:
 
     Attributes:
         counts: by language.
+        signs: what the signs of a text say of the emoji behind it; None without.
         batch_tokens: bounds what is computed at once.
-        mixture: how much the counts say.
+        mixture: how much the counts and the signs say.
     """
 
     model: Keyboard
     codec: Codec
     lexicon: Lexicon
     counts: Mapping[str, Ngram]
+    signs: EmojiOdds | None
     limits: Limits
     batch_tokens: int
     mixture: KeyboardMixture
@@ -119,6 +122,14 @@ class KeyboardPredictor:
                     events, self._written(self._decide(events, states, *self._see(events)), states), strict=True
                 )
 
+    def signed(self, events: Sequence[Event]) -> NDArray[np.float64]:
+        """[S, E] what the signs of each text say of the lexicon's emoji; all 0 without a model of them."""
+        found = np.zeros((len(events), len(self.lexicon.emoji)))
+        if self.signs is not None:
+            known, columns = self.lexicon.emoji_columns(self.signs.emoji)
+            found[:, columns] = self.signs.shares(events)[:, known]
+        return found
+
     def _rows(self, samples: Sequence[Event], first: int) -> list[Row]:
         """Events whose text is a beginning of another's share its row: the text model is causal."""
         rows: list[Row] = []
@@ -167,14 +178,14 @@ class KeyboardPredictor:
             shares = self._written(decided, states)
             tasks, layouts = (decided[f"{name}_logits"].float().softmax(-1).tolist() for name in ("task", "layout"))
             experts = routed(decided["gate_logits"].float(), self.model.settings.experts_used).tolist()
-        return [
-            self._answer(event, *parts) for event, *parts in zip(events, shares, tasks, layouts, experts, strict=True)
-        ]
+        parts = zip(events, shares, self.signed(events), tasks, layouts, experts, strict=True)
+        return [self._answer(event, *said) for event, *said in parts]
 
     def _answer(
         self,
         event: Event,
         written: NDArray[np.float64],
+        signed: NDArray[np.float64],
         tasks: Sequence[float],
         layouts: Sequence[float],
         experts: Sequence[float],
@@ -182,7 +193,7 @@ class KeyboardPredictor:
         typed = fold_text(event.typed)
         words = outlook(written, event, self.lexicon, self.counts, self.mixture)
         places, (near, edits) = words.begun(typed, event.layout), words.near(typed)
-        shares, power = words.shares, self.mixture.emoji if self.mixture.use else 0.0
+        shares, pictures = words.shares, self.lexicon.emoji
         slips = shares[near] * np.exp(-EDIT * edits)
         tasks = _weighed(tasks, float(slips.sum()), float(shares[places].sum())) if len(near) else tasks
         wrong = bool(typed) and tasks[Task.ERROR] > self.model.settings.correct_above
@@ -196,7 +207,7 @@ class KeyboardPredictor:
         return Prediction(
             candidates=corrections if wrong else best(words, places, shares[places]),
             corrections=corrections,
-            emoji=best(words, self.lexicon.emoji, words.pictured(power)),
+            emoji=best(words, pictures, pictured(words.emoji, signed, self.lexicon.times[pictures], self.mixture)),
             task=Task.ERROR if wrong else Task.COMPLETION if typed else Task.SUGGESTION,
             task_probabilities=tuple(tasks),
             layout=Layout(int(np.argmax(layouts))),
@@ -239,21 +250,21 @@ def load(folder: Path) -> KeyboardPredictor:
     model = Keyboard(settings, codec.size)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     model.eval()
-    counts = load_counts(folder)
-    return KeyboardPredictor(model, codec, lexicon_of(codec, counts), counts, limits, batch_tokens, settings.mixture)
+    counts, signs = load_counts(folder), load_emoji_odds(folder)
+    lexicon = lexicon_of(codec, counts)
+    return KeyboardPredictor(model, codec, lexicon, counts, signs, limits, batch_tokens, settings.mixture)
 
 
 def of_model(model: Keyboard, section: Any, prepared: Path) -> KeyboardPredictor:
     """The predictor of a model in memory, for the data it is trained on."""
-    codec, counts, lexicon = _known(str(prepared.resolve()), (prepared / VOCABULARY).stat().st_mtime_ns)
+    known = _known(str(prepared.resolve()), (prepared / VOCABULARY).stat().st_mtime_ns)
     limits = Limits(section.data.history_messages, section.data.history_tokens)
-    return KeyboardPredictor(
-        model, codec, lexicon, counts, limits, section.training.batch_tokens, model.settings.mixture
-    )
+    return KeyboardPredictor(model, *known, limits, section.training.batch_tokens, model.settings.mixture)
 
 
 @lru_cache(maxsize=1)
-def _known(prepared: str, _changed: int) -> tuple[Codec, Mapping[str, Ngram], Lexicon]:
+def _known(prepared: str, _changed: int) -> tuple[Codec, Lexicon, Mapping[str, Ngram], EmojiOdds | None]:
     """What every validation of a training reads."""
-    codec, counts = load_codec(Path(prepared)), load_counts(Path(prepared))
-    return codec, counts, lexicon_of(codec, counts)
+    folder = Path(prepared)
+    codec, counts = load_codec(folder), load_counts(folder)
+    return codec, lexicon_of(codec, counts), counts, load_emoji_odds(folder)

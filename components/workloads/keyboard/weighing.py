@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.evaluation.metrics import class_parts, value_of
+from components.evaluation.statistics import macro_f1
 from components.workloads.keyboard.events import Event, Task
-from components.workloads.keyboard.metrics import MACRO, score, values, wanted
-from components.workloads.keyboard.mixing import followers, stream
+from components.workloads.keyboard.metrics import wanted
+from components.workloads.keyboard.mixing import followers, outlook, pictured, stream
 from components.workloads.keyboard.predict import KeyboardPredictor
 from components.workloads.keyboard.units import Kind, folded
 
@@ -23,6 +26,7 @@ Own = tuple[float, float, float]
 SHARES = tuple(i / 20 for i in range(21))
 WEIGHTS = tuple(float(digit * 10**power) for power in range(5) for digit in (1, 3))
 POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
+EMOJI_SHARES = tuple(i / 10 for i in range(11))
 NEVER = 1e-7  # probability of a word that nobody knows
 ROUNDS = 4  # over the weights, one after the other, at most
 
@@ -56,7 +60,8 @@ def weigh(model: KeyboardPredictor, events: Sequence[Event], most: int) -> dict[
         events: labelled; the suggestions among them are looked at, about `most` at most.
 
     Returns:
-        {"counts", "own", "layout", "emoji", "log_likelihood" of a word in nats}; {} where no word is suggested.
+        {"counts", "own", "layout", "emoji_share", "emoji", "log_likelihood" of a word in nats}; {} where no word is
+        suggested.
     """
     asked = [event for event in events if event.labels is not None and event.labels.task is Task.SUGGESTION]
     asked = asked[:: max(1, -(-len(asked) // most))]
@@ -70,7 +75,7 @@ def weigh(model: KeyboardPredictor, events: Sequence[Event], most: int) -> dict[
         "counts": counts,
         "own": list(own),
         "layout": best_layout(mixed, asked),
-        "emoji": best_power(mixed, events, most),
+        **best_emoji(mixed, [event for event in events if before_emoji(event)][:most]),
         "log_likelihood": evidence.likelihood(counts, own),
     }
 
@@ -124,12 +129,31 @@ def best_layout(model: KeyboardPredictor, events: Sequence[Event]) -> float:
     return max(SHARES, key=lambda share: np.log(np.maximum((1 - share) * head + share * words, NEVER)).mean())
 
 
-def best_power(model: KeyboardPredictor, events: Sequence[Event], most: int) -> float:
-    """The power of how common an emoji is under which their macro-F1 is best; the least of equals."""
-    asked = [event for event in events if event.labels is not None and wanted(event.labels)[1] is Kind.EMOJI][:most]
-    tried = {power: model.mixture.model_copy(update={"emoji": power}) for power in POWERS}
-    found = {
-        power: values(score(asked, replace(model, mixture=mixture).predict(asked))).get(MACRO, 0.0)
-        for power, mixture in tried.items()
-    }
-    return max(POWERS, key=lambda power: (found[power], -power))
+def before_emoji(event: Event) -> bool:
+    """Whether a suggestion of an emoji is labelled."""
+    labels = event.labels
+    return labels is not None and labels.task is Task.SUGGESTION and wanted(labels)[1] is Kind.EMOJI
+
+
+def best_emoji(model: KeyboardPredictor, events: Sequence[Event]) -> dict[str, float]:
+    """The share of the signs and the power of how common an emoji is that give the best macro-F1; of equals those
+    nearest to the network alone and to the bare probability."""
+    came, words, signs = [], [], []
+    for event, written in model.written(events):
+        assert event.labels is not None
+        came.append(wanted(event.labels)[0])
+        words.append(outlook(written, event, model.lexicon, model.counts, model.mixture).emoji)
+        signs.append(model.signed([event])[0])
+    if not came:
+        return {"emoji_share": 0.0, "emoji": 0.0}
+    lexicon, classes = model.lexicon, sorted(set(came))
+    times, parts = lexicon.times[lexicon.emoji], (np.array(words), np.array(signs))
+
+    def gain(share: float, power: float) -> float:
+        mixture = model.mixture.model_copy(update={"use": True, "emoji_share": share, "emoji": power})
+        said = lexicon.emoji[pictured(*parts, times, mixture).argmax(axis=1)]
+        return value_of(class_parts(came, [lexicon.words[at] for at in said], classes), macro_f1)
+
+    shares = EMOJI_SHARES if parts[1].any() else EMOJI_SHARES[:1]
+    share, power = max(product(shares, POWERS), key=lambda tried: (gain(*tried), -tried[0], -tried[1]))
+    return {"emoji_share": share, "emoji": power}

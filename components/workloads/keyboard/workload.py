@@ -10,7 +10,7 @@ from torch import nn
 
 from components.data.model_folder import kind_of
 from components.workload import Predictor, Workload
-from components.workloads.keyboard import baseline, predict
+from components.workloads.keyboard import baseline, emoji_odds, predict
 from components.workloads.keyboard.batches import batches
 from components.workloads.keyboard.counts import FILES
 from components.workloads.keyboard.data import generate, prepare, samples
@@ -65,6 +65,6 @@ WORKLOAD = Workload(
     read_request=read_request,
     request=request_of,
     optional=OPTIONAL,
-    served=(VOCABULARY, *FILES),
+    served=(VOCABULARY, *FILES, *emoji_odds.FILES),
     render=render,
 )

@@ -23,8 +23,8 @@ def data_section(**changes: Any) -> KeyboardData:
         "source": "data/raw/keyboard", "format": "auto", "parts": ["nus_en"], "codespell": False,
         "validation_share": 0.2, "test_share": 0.2, "seed": 7, "embedded_users": 20, "embedded_messages": 400,
         "completion_share": 0.3, "error_share": 0.2, "clean_share": 0.1, "vocabulary": 600, "history_messages": 2,
-        "history_tokens": 16, "message_tokens": 32, "screens": 20, "processes": 1, "fonts": [],
-        "missing_glyphs": "block",
+        "history_tokens": 16, "message_tokens": 32, "emoji_signs": 512, "emoji_strength": 1.0, "screens": 20,
+        "processes": 1, "fonts": [], "missing_glyphs": "block",
     }  # fmt: skip
     return KeyboardData.model_validate(values | changes)
 

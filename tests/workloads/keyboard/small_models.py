@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from components.config_keyboard_evaluation import KeyboardBaseline, KeyboardEvaluation
 from components.config_keyboard_model import KeyboardModel
 from components.files import sha256_file, write_json
+from components.workloads.keyboard import emoji_odds
 from components.workloads.keyboard.counts import FILES
 from components.workloads.keyboard.encode import VOCABULARY
 from components.workloads.keyboard.model import Keyboard, build
@@ -25,7 +26,7 @@ def model_settings(**changes: Any) -> KeyboardModel:
         "typed_width": 8, "screen_width": 8, "features": 8, "expert_width": 4,
         "experts_used": 5, "image": True, "correct_above": 0.3, "dropout": 0.0, "word_dropout": 0.0,
         "screen_dropout": 0.0,
-        "mixture": {"use": True, "counts": 0.4, "own": [500, 10, 4], "layout": 0.4, "emoji": 0.0},
+        "mixture": {"use": True, "counts": 0.4, "own": [500, 10, 4], "layout": 0.4, "emoji_share": 0.5, "emoji": 0.5},
     }  # fmt: skip
     return KeyboardModel.model_validate(values | changes)
 
@@ -62,13 +63,14 @@ def model_folder(model: Keyboard, prepared: Path, folder: Path) -> Path:
     """The model as training leaves it, as far as serving reads it."""
     folder.mkdir(parents=True)
     save_file(model.state_dict(), str(folder / "model.safetensors"))
-    for name in (VOCABULARY, *FILES):
+    served = [name for name in (VOCABULARY, *FILES, *emoji_odds.FILES) if (prepared / name).is_file()]
+    for name in served:
         shutil.copy(prepared / name, folder / name)
     section = {
         "model": model.settings.model_dump(),
         "data": {"history_messages": 2, "history_tokens": 16},
         "training": {"batch_tokens": 256},
     }
-    files = {name: sha256_file(folder / name) for name in ("model.safetensors", VOCABULARY, *FILES)}
+    files = {name: sha256_file(folder / name) for name in ("model.safetensors", *served)}
     write_json(folder / "model.json", {"kind": "trm", "section": section, "files": files})
     return folder

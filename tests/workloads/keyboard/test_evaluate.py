@@ -115,6 +115,24 @@ def test_validation_chooses_what_the_counts_say(done: tuple[Path, dict[str, Any]
     assert set(result["parts"]) == {"network", "counts", "network and counts"}
 
 
+def test_it_says_what_each_part_knows_of_emoji(done: tuple[Path, dict[str, Any], Path]) -> None:
+    out, result, _ = done
+    pictures = result["pictures"]
+    assert set(pictures) == {"network", "words", "signs", "all, no power", "all"}
+    assert pictures["all"] == {key: result["metrics"][f"test/{key}"] for key in pictures["all"]}
+    assert f"emoji_share {result['mixture']['emoji_share']}" in (out / "report.md").read_text()
+
+
+def test_corrections_stand_by_source_beside_the_spellers(done: tuple[Path, dict[str, Any], Path]) -> None:
+    out, result, _ = done
+    for name, prefix in (("model", result["metrics"]), ("ngram", result["baselines"]["ngram"])):
+        (source,) = result["sources"][name].values()  # the embedded data have one
+        assert source["correction/seen"] == prefix["test/correction/seen"] >= source["correction/accuracy"]
+        assert source["correction/kept"] == prefix["test/correction/kept"]
+        assert source["at_threshold/accuracy"] == result["corrections"][name]["accuracy"]
+    assert "## Corrections by source" in (out / "report.md").read_text()
+
+
 def test_a_folder_that_is_no_model_leaves_nothing(done: tuple[Path, dict[str, Any], Path], tmp_path: Path) -> None:
     _, _, prepared = done
     with pytest.raises(EquipoiseError, match="E_MISSING"):

@@ -74,9 +74,9 @@ def test_a_correction_must_be_made_and_be_right() -> None:
     asked = event(Task.ERROR, "the", "teh")
     right, wrong = (("the", 0.9),), (("tea", 0.9),)
     made = said(Task.ERROR, "the", corrections=right)
-    assert judged(asked, made)["correction/accuracy"] == 1
+    assert judged(asked, made)["correction/accuracy"] == judged(asked, made)["correction/seen"] == 1
     missed = said(Task.COMPLETION, "tehran", corrections=right)
-    assert judged(asked, missed)["correction/accuracy"] == 0
+    assert judged(asked, missed)["correction/accuracy"] == judged(asked, missed)["correction/seen"] == 0
     assert judged(asked, missed)["correction/candidate"] == 1
     assert judged(asked, said(Task.ERROR, "tea", corrections=wrong))["correction/accuracy"] == 0
 

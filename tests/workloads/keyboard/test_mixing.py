@@ -11,7 +11,7 @@ from components.config_keyboard_model import KeyboardMixture
 from components.workloads.keyboard.encode import train_codec
 from components.workloads.keyboard.events import Event, Layout
 from components.workloads.keyboard.lexicon import LETTERS, Lexicon, lexicon_of, typed_on
-from components.workloads.keyboard.mixing import BEGIN, Outlook, adapted, followers, outlook, stream
+from components.workloads.keyboard.mixing import BEGIN, Outlook, adapted, followers, outlook, pictured, stream
 from components.workloads.keyboard.ngram import Ngram, fit_ngram
 
 SAID = [["see", "you", "soon"], ["see", "you", "later"], ["see", "it"], ["rare", "word"]]
@@ -99,8 +99,20 @@ def test_rare_emoji_gain_by_the_power() -> None:
     lexicon = lexicon_of(train_codec(["see 👍", "see 👍 🎁"], 40), counts)
     found = Outlook(lexicon, np.full(len(lexicon.words), 0.25))
     assert [lexicon.words[at] for at in lexicon.emoji] == ["🎁", "👍"]
-    assert found.pictured(0.0) == pytest.approx([0.25, 0.25])
-    assert found.pictured(0.5) == pytest.approx([0.25 / 2**0.5, 0.25 / 2])
+    assert found.emoji == pytest.approx([0.5, 0.5])
+    times = lexicon.times[lexicon.emoji]
+    assert pictured(found.emoji, np.zeros(2), times, PLAIN) == pytest.approx([0.5, 0.5])
+    powered = PLAIN.model_copy(update={"emoji": 0.5})
+    assert pictured(found.emoji, np.zeros(2), times, powered) == pytest.approx([0.5 / 2**0.5, 0.5 / 2])
+
+
+def test_words_and_signs_share_the_emoji() -> None:
+    words, signs, times = np.array([[0.5, 0.5]] * 2), np.array([[0.9, 0.1], [0.0, 0.0]]), np.array([0, 3])
+    mixture = PLAIN.model_copy(update={"emoji_share": 0.25, "emoji": 1.0})
+    expected = [[0.6, 0.4 / 4], [0.5, 0.5 / 4]]  # without signs the words speak alone
+    assert pictured(words, signs, times, mixture) == pytest.approx(np.array(expected))
+    alone = mixture.model_copy(update={"use": False})
+    assert pictured(words, signs, times, alone) == pytest.approx(words)
 
 
 def test_own_words_begin_and_are_near_as_known_ones() -> None:
