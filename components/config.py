@@ -21,6 +21,7 @@ from components.config_parts import (
     RecursiveModelConfig,
     ScheduleConfig,
     Section,
+    ShadowConfig,
     Share,
     StudyConfig,
     TermConfig,
@@ -113,6 +114,7 @@ class ToolCallingConfig(Section):
     tuning: TuningConfig
     study: StudyConfig
     schedule: ScheduleConfig
+    shadow: ShadowConfig = ShadowConfig()
 
 
 class Config(Section):

@@ -14,6 +14,7 @@ from components.config_parts import (
     Positive,
     ScheduleConfig,
     Section,
+    ShadowConfig,
     StudyConfig,
     TrainingConfig,
     TuningConfig,
@@ -100,6 +101,7 @@ class AssertionsConfig(Section):
     tuning: TuningConfig
     study: StudyConfig
     schedule: ScheduleConfig
+    shadow: ShadowConfig = ShadowConfig()
 
     @model_validator(mode="after")
     def _consistent(self) -> AssertionsConfig:

@@ -14,6 +14,7 @@ from components.config_parts import (
     Positive,
     ScheduleConfig,
     Section,
+    ShadowConfig,
     Share,
     StudyConfig,
     TrainingConfig,
@@ -79,6 +80,7 @@ class KeyboardConfig(Section):
     tuning: TuningConfig
     study: StudyConfig
     schedule: ScheduleConfig
+    shadow: ShadowConfig = ShadowConfig()
 
     @model_validator(mode="after")
     def _signs_to_mix(self) -> KeyboardConfig:

@@ -266,3 +266,14 @@ class ScheduleConfig(Section):
     policy: Literal["always", "new_data", "drift", "age"]
     age_days: Positive
     drift: DriftConfig
+
+
+class ShadowConfig(Section):
+    """How a champion is watched beside the one it replaced.
+
+    `alpha`: probability of ever demoting a champion that is no worse than its margins. `input`: a file or folder of
+    labelled samples, in the project, that grows; a scheduled run looks at what is new in it. None: it looks at nothing.
+    """
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    input: Annotated[str, Field(min_length=1)] | None = None

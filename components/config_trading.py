@@ -17,6 +17,7 @@ from components.config_parts import (
     RecursiveModelConfig,
     ScheduleConfig,
     Section,
+    ShadowConfig,
     StudyConfig,
     TermConfig,
     TrainingConfig,
@@ -178,6 +179,7 @@ class TradingConfig(Section):
     tuning: TuningConfig
     study: StudyConfig
     schedule: ScheduleConfig
+    shadow: ShadowConfig = ShadowConfig()
 
     @model_validator(mode="after")
     def _benchmarks_can_be_held(self) -> TradingConfig:

@@ -41,6 +41,8 @@ class Workload:
         samples: (prepared, split) -> iterator of labelled samples, in file order.
         score: (samples, predictions) -> polars frame, one row per sample: id, conversation, slices, prediction,
             confidence, and per judged head a numerator and a denominator column `<head>/<metric>/hit` and `.../of`.
+        labelled: (section, file or folder) -> iterator of labelled samples in the format of the raw data, in file
+            order, without anything prepared; None where nobody watches its champions (`equipoise shadow`).
         read_request: (JSON object, place) -> sample without labels; raises E_DATA (65).
         request: labelled sample -> the raw request, as `read_request` reads it, that asks for its prediction.
         optional: the fields that `read_request` takes beyond those that `request` gives.
@@ -74,6 +76,7 @@ class Workload:
     read_request: Callable[[Mapping[str, Any], str], Any]
     request: Callable[[Any], dict[str, Any]]
     render: Callable[[Any], dict[str, Any]]
+    labelled: Callable[[Any, Path], Iterator[Any]] | None = None
     health: Sequence[Rule] = ()
     optional: Sequence[str] = ()
     served: Sequence[str] = ()

@@ -13,6 +13,7 @@ from flows import present, terminal
 from flows.cli_doctor import doctor
 from flows.cli_gate import gate
 from flows.cli_lineage import diff, lineage, reproduce
+from flows.cli_shadow import shadow
 from flows.cli_tune import tune
 from flows.options import (
     Actor,
@@ -251,6 +252,9 @@ def rollback(
         else roll_back(where, workload, to, actor, reason, terminal.say)
     )
     terminal.emit(outcome, json, present.rollback)
+
+
+app.command(epilog=example("equipoise shadow tool_calling --input labelled.jsonl"))(shadow)
 
 
 @app.command(epilog=example("equipoise history tool_calling --at 2026-11-01T00:00Z"))

@@ -1,4 +1,5 @@
-"""Tells a webhook how a scheduled retraining ended: one POST of JSON to the address in EQUIPOISE_WEBHOOK."""
+"""Tells a webhook how a scheduled retraining ended and whom the shadow comparison demoted: one POST of JSON to the
+address in EQUIPOISE_WEBHOOK."""
 
 from __future__ import annotations
 
@@ -33,8 +34,7 @@ def told(workload: str, scheduled: bool, say: Say) -> Iterator[Tell]:
 
     def tell(outcome: dict[str, Any]) -> dict[str, Any]:
         if address:
-            kept = {key: outcome[key] for key in ("decision", "version", "champion", "reason")}
-            _post(address, {"workload": workload, **kept}, say)
+            announce({"workload": workload, **outcome}, say)
         return outcome
 
     try:
@@ -43,6 +43,16 @@ def told(workload: str, scheduled: bool, say: Say) -> Iterator[Tell]:
         if address:
             _post(address, {"workload": workload, "decision": "ERROR", "code": error.code, "reason": str(error)}, say)
         raise
+
+
+def announce(outcome: Mapping[str, Any], say: Say) -> None:
+    """Tells the webhook, where one is named, of a decision: {"workload", "decision", "version", "champion", "reason"}.
+
+    Raises:
+        EquipoiseError: E_CONFIG (78) for an address that is none.
+    """
+    if address := _address():
+        _post(address, {key: outcome[key] for key in ("workload", "decision", "version", "champion", "reason")}, say)
 
 
 def _address() -> str | None:

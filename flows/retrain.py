@@ -9,7 +9,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from flows import artifacts, cycle, flow_runs, judging, notifying, policies, registration, stages
+from flows import artifacts, cycle, flow_runs, judging, notifying, policies, registration, shadow, stages
 from flows.state import exclusive, place_of
 from flows.terminal import say
 
@@ -44,18 +44,27 @@ def decide(workload: str, version: int, project: str, state: str, actor: str | N
         return judging.decide(desk, version)
 
 
+@step(task_run_name="shadow {workload}")
+def watch(workload: str, project: str, state: str) -> None:
+    """The champion beside the one before it, on labelled samples that came in since."""
+    shadow.scheduled(place_of(project, state), workload, artifacts.logged(say))
+
+
 @flow(name="retrain", flow_run_name="retrain {workload}", persist_result=False)
 def retrain(
     workload: str, project: str, state: str, actor: str | None = None, scheduled: bool = False
 ) -> dict[str, Any]:
     """Brings a workload's champion up to date; {decision, version, champion, reason, heads, stages}.
 
-    A scheduled run does so only when the workload's policy asks for it, and tells the webhook how it ended.
+    A scheduled run does so only when the workload's policy asks for it, and tells the webhook how it ended. Before
+    that it looks at labelled samples that came in, and takes a promotion back that did harm.
     """
     place = place_of(project, state)
     for name in flow_runs.begin():
         say(f"closed the flow run {name}: its process was gone")
     with notifying.told(workload, scheduled, artifacts.logged(say)) as tell, exclusive(place, workload):
+        if scheduled:
+            watch(workload, project, state)
         outcome = cycle.unchanged(place, workload) or (policies.wait(place, workload, say) if scheduled else None)
         outcome = outcome or _train_and_judge(workload, project, state, actor)
         return tell(artifacts.publish(place, workload, outcome))

@@ -14,6 +14,7 @@ from components.workloads.assertions import baseline, predict
 from components.workloads.assertions.batches import batches
 from components.workloads.assertions.data import generate, prepare, samples
 from components.workloads.assertions.evaluate import evaluate
+from components.workloads.assertions.labelled import labelled
 from components.workloads.assertions.lessons import asked_of
 from components.workloads.assertions.loss import HEALTH, TERMS
 from components.workloads.assertions.metrics import score, validation_metrics
@@ -65,6 +66,7 @@ WORKLOAD = Workload(
     evaluate=evaluate,
     load=load,
     samples=samples,
+    labelled=labelled,
     score=score,
     read_request=read_request,
     request=request_of,

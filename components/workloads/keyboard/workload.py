@@ -16,6 +16,7 @@ from components.workloads.keyboard.counts import FILES
 from components.workloads.keyboard.data import generate, prepare, samples
 from components.workloads.keyboard.encode import VOCABULARY
 from components.workloads.keyboard.evaluate import evaluate
+from components.workloads.keyboard.labelled import labelled
 from components.workloads.keyboard.loss import HEALTH, TERMS
 from components.workloads.keyboard.metrics import score, validation_metrics
 from components.workloads.keyboard.model import Keyboard, build, rollout
@@ -61,6 +62,7 @@ WORKLOAD = Workload(
     evaluate=evaluate,
     load=load,
     samples=samples,
+    labelled=labelled,
     score=score,
     read_request=read_request,
     request=request_of,

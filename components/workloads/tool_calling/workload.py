@@ -17,6 +17,7 @@ from components.workloads.tool_calling.batches import batches
 from components.workloads.tool_calling.data import generate, prepare, samples
 from components.workloads.tool_calling.dialogues import Sample
 from components.workloads.tool_calling.evaluate import evaluate
+from components.workloads.tool_calling.labelled import labelled
 from components.workloads.tool_calling.loss import HEALTH, TERMS
 from components.workloads.tool_calling.metrics import score, validation_metrics
 from components.workloads.tool_calling.model import TinyRecursiveModel, build, rollout, supervision_steps
@@ -69,6 +70,7 @@ WORKLOAD = Workload(
     evaluate=evaluate,
     load=load,
     samples=samples,
+    labelled=labelled,
     score=score,
     read_request=read_request,
     request=request_of,

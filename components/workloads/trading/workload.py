@@ -16,6 +16,7 @@ from components.workloads.trading.batches import batches
 from components.workloads.trading.data import generate, prepare, samples
 from components.workloads.trading.evaluate import evaluate
 from components.workloads.trading.judging import trial_ratio
+from components.workloads.trading.labelled import labelled
 from components.workloads.trading.loss import HEALTH, TERMS
 from components.workloads.trading.metrics import score, validation_metrics
 from components.workloads.trading.model import TradeReasoningModule, build, rollout, supervision_steps
@@ -56,6 +57,7 @@ WORKLOAD = Workload(
     evaluate=evaluate,
     load=load,
     samples=samples,
+    labelled=labelled,
     score=score,
     read_request=read_request,
     request=request_of,
