@@ -22,11 +22,11 @@ def test_they_fit_the_schemas(version):
 
 def test_the_schemas_refuse_what_is_wrong():
     """The validator is one: a misspelled field and a wrong type are noticed."""
-    wrong = copy.deepcopy(MANIFESTS["worker.yaml: Deployment worker"])
+    wrong = copy.deepcopy(MANIFESTS["worker.yaml: StatefulSet worker"])
     wrong["spec"]["template"]["spec"]["containers"][0]["readOnlyRoot"] = True
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, NEWEST, strict=True)
-    wrong = copy.deepcopy(MANIFESTS["worker.yaml: Deployment worker"])
+    wrong = copy.deepcopy(MANIFESTS["worker.yaml: StatefulSet worker"])
     wrong["spec"]["replicas"] = "one"
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, NEWEST, strict=True)

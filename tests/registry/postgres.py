@@ -60,17 +60,17 @@ def cluster() -> Iterator[Path]:
 
 
 @contextmanager
-def running(folder: Path, end: int = signal.SIGQUIT) -> Iterator[None]:
+def running(folder: Path, end: int = signal.SIGQUIT, port: int | None = None) -> Iterator[None]:
     """The server of a cluster while the block runs.
 
+    `port`: where it listens on loopback beside its socket; without one it does not.
     `end`: SIGQUIT is the quickest and may lose what was committed last, which FAST does not write at once; SIGINT (a
     fast shutdown) loses nothing.
     """
     bin_folder = binaries()
     assert bin_folder is not None
-    options = [
-        part for option in (f"unix_socket_directories={folder}", "listen_addresses=", *FAST) for part in ("-c", option)
-    ]
+    listening = ("listen_addresses=127.0.0.1", f"port={port}") if port else ("listen_addresses=",)
+    options = [part for option in (f"unix_socket_directories={folder}", *listening, *FAST) for part in ("-c", option)]
     process = subprocess.Popen(
         [*_become(), str(bin_folder / "postgres"), "-D", str(folder / "data"), *options],
         cwd=folder,
