@@ -87,11 +87,12 @@ def train(name: str, section: Any) -> str:
 def evaluate(name: str, section: Any) -> str:
     """Judges the checkpoint on the test split and draws how it was trained; returns what there is to say."""
     from components.evaluation.loss_picture import draw_losses
+    from components.evaluation.training_picture import reports
     from components.workload import workload
 
     folder, checkpoint = Path("evaluation", name), Path("checkpoints", name)
     workload(name).evaluate(section, Path("data", "prepared", name), checkpoint, folder)
-    draw_losses(checkpoint / "curves.jsonl", folder / "losses.png")
+    draw_losses(reports(checkpoint / "curves.jsonl"), folder / "losses.png")
     return f"{name}: evaluation in {folder}"
 
 
@@ -133,10 +134,10 @@ def locked(name: str) -> Iterator[None]:
     Raises:
         EquipoiseError: E_BUSY (75) with the holder's process id; E_WRITE (73) when no lock file can be made.
     """
-    path = Path("checkpoints", f".{name}.lock")
     if os.environ.get("RANK", "0") != "0":
         yield
         return
+    path = Path("checkpoints", f".{name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("a+", encoding="ascii")

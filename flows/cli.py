@@ -13,6 +13,7 @@ from flows import present, terminal
 from flows.cli_doctor import doctor
 from flows.cli_gate import gate
 from flows.cli_lineage import diff, lineage, reproduce
+from flows.cli_report import report
 from flows.cli_shadow import shadow
 from flows.cli_tune import tune
 from flows.options import (
@@ -295,6 +296,7 @@ app.command(epilog=example("equipoise doctor --fix"))(doctor)
 app.command(epilog=example("equipoise lineage tool_calling 3"))(lineage)
 app.command(epilog=example("equipoise diff tool_calling 3 2"))(diff)
 app.command(epilog=example("equipoise reproduce tool_calling 3"))(reproduce)
+app.command(epilog=example("equipoise report tool_calling --version 3 --output report.html"))(report)
 
 
 @app.command(epilog=example("equipoise data tool_calling --fetch sgd"))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.data import strict_json
 from components.errors import misconfigured
 from components.files import sha256_file, sha256_tree
 from components.registry import aliases, artefacts, packaging
@@ -45,7 +46,7 @@ def difference(place: Place, workload: str, version: int, other: int, say: Say) 
     with desk(place, workload, None, say) as at:
         parts = [made_of(at, number) for number in (version, other)]
     sides = [{name: flatten(part[name]) for name in OPENED} for part in parts]
-    found = {name: _changed(sides[0][name], sides[1][name]) for name in OPENED}
+    found = {name: changed(sides[0][name], sides[1][name]) for name in OPENED}
     for pair in found["validation"].values():
         if all(isinstance(value, (int, float)) for value in pair):
             pair.append(pair[0] - pair[1])
@@ -123,7 +124,7 @@ def _judgement(at: Desk, event: Mapping[str, Any]) -> dict[str, Any]:
     path = at.place.gate_report(at.name, event["report_sha256"] or "none")
     if not path.is_file():
         return kept | {"report": None, "heads": []}
-    return kept | {"report": str(path), "heads": json.loads(path.read_text(encoding="utf-8"))["heads"]}
+    return kept | {"report": str(path), "heads": strict_json.read(path)["heads"]}
 
 
 def _tree_digest(folder: Path) -> str | None:
@@ -145,7 +146,7 @@ def _campaign(at: Desk, section: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     losses = flatten(section.get("loss", {}))
     for path in sorted((at.place.state / "campaigns").glob(f"*/{at.name}/*/{RESULT}")):
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = strict_json.read(path)
         for each in (document["best"], *document["front"]):
             weights = each["weights"]
             if each["number"] and weights and all(losses.get(key) == value for key, value in weights.items()):
@@ -154,6 +155,7 @@ def _campaign(at: Desk, section: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _changed(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, list[Any]]:
+def changed(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Key -> [value of `one`, value of `other`] where they differ, None for a key that one of them lacks."""
     names = sorted(one.keys() | other.keys())
     return {name: [one.get(name), other.get(name)] for name in names if one.get(name) != other.get(name)}

@@ -65,10 +65,14 @@ def retrain(document: Mapping[str, Any]) -> str:
 def heads(judged: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line a judged head: difference, interval, verdict."""
     rows = [
-        [f"{h['head']} {h['metric']}", f"{h['difference']:+.4f}", f"{h['low']:+.4f} to {h['high']:+.4f}", h["verdict"]]
-        for h in judged
+        [head_name(h), f"{h['difference']:+.4f}", f"{h['low']:+.4f} to {h['high']:+.4f}", h["verdict"]] for h in judged
     ]
     return table([["head", "difference", "interval", "verdict"], *rows]) if rows else []
+
+
+def head_name(judged: Mapping[str, Any]) -> str:
+    """Head and metric of a row of the gate's report, and its slice where it is one."""
+    return f"{judged['head']} {judged['metric']}" + (f" of {judged['slice']}" if judged.get("slice") else "")
 
 
 def gate(document: Mapping[str, Any]) -> str:
@@ -187,6 +191,12 @@ def study(document: Mapping[str, Any]) -> str:
 def _of(number: int, best: Mapping[str, Any], default: Mapping[str, Any]) -> str:
     marks = [name for name, each in (("default", default), ("best", best)) if each["number"] == number]
     return f"{number} ({', '.join(marks)})" if marks else str(number)
+
+
+def report(document: Mapping[str, Any]) -> str:
+    """The report's headline, what it has nothing to show of, and where it lies."""
+    lines = [document["said"], *(f"{chapter}: {why}" for chapter, why in document["without"].items())]
+    return "\n".join([*map(one_line, lines), f"report: {document['output']} ({document['bytes'] / 1e6:.1f} MB)"])
 
 
 def tour(document: Mapping[str, Any]) -> str:

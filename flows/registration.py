@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -25,6 +25,9 @@ from flows.state import Place, make_state, user
 BASELINE = "baseline"  # in the evaluation's folder
 BASELINE_REASON = "the workload's cheap baseline"  # of its registration
 EXAMPLES = 8  # golden inputs of a version
+CURVES = "curves.jsonl"
+EVALUATED = "evaluation"  # folder among a run's artefacts: what a later report of the version tells
+TOLD = (".json", ".md", ".png")  # what of the evaluation goes there: predictions and baselines stay behind
 Say = Callable[[str], object]
 
 
@@ -78,7 +81,7 @@ def train_recorded(at: Desk, flow_run: str | None) -> StageResult:
     if not stale(at.place, at.name, ["train"]):
         return bring_up_to_date(at.place, at.name, "train", at.say)
     run_id = _start(at, "train", f"{at.name} seed {at.section.training.seed}", flow_run)
-    curves, status = at.place.checkpoint(at.name) / "curves.jsonl", "KILLED"
+    curves, status = at.place.checkpoint(at.name) / CURVES, "KILLED"
     try:
         with forwarding(at.store, run_id, curves, warn=at.say):
             result = bring_up_to_date(at.place, at.name, "train", at.say)
@@ -99,9 +102,9 @@ def register_candidate(at: Desk, flow_run: str | None = None) -> int:
     found = packaging.find_version(at.store, at.name, digest)
     if found is None and run_id is None:  # trained outside of the flow: `equipoise train` or `dvc repro`
         run_id = _start(at, "train", f"{at.name} seed {at.section.training.seed}", flow_run)
-        forward_curves(at.store, run_id, folder / "curves.jsonl", at.place.state / "tracking" / f"{run_id}.json")
+        forward_curves(at.store, run_id, folder / CURVES, at.place.state / "tracking" / f"{run_id}.json")
     metrics = read_report(at.place.evaluation(at.name) / "metrics.json")
-    return _register(at, folder, found, run_id, metrics["metrics"], "trained by the flow")
+    return _register(at, folder, found, run_id, metrics["metrics"], "trained by the flow", _evaluated(at))
 
 
 def register_baseline(at: Desk) -> int:
@@ -119,13 +122,27 @@ def register_folder(at: Desk, folder: Path, name: str) -> int:
     return _register(at, folder, found, run_id, {}, name)
 
 
+def _evaluated(at: Desk) -> list[Path]:
+    """The files that tell how the candidate was trained and evaluated."""
+    curves = at.place.checkpoint(at.name) / CURVES
+    told = [path for path in sorted(at.place.evaluation(at.name).iterdir()) if path.suffix in TOLD]
+    return [*told, curves] if curves.is_file() else told
+
+
 def _register(
-    at: Desk, folder: Path, found: int | None, run_id: str | None, metrics: dict[str, Any], reason: str
+    at: Desk,
+    folder: Path,
+    found: int | None,
+    run_id: str | None,
+    metrics: dict[str, Any],
+    reason: str,
+    files: Sequence[Path] = (),
 ) -> int:
     tags = provenance.tags(at.place, at.name)
     if found is None:
         assert run_id is not None
         examples = golden_requests(at)
+        tracking.keep_files(at.store, run_id, files, EVALUATED)
         made = packaging.log_model(
             at.store, run_id, folder, at.name,
             examples=examples, optional=at.record.optional, metrics=metrics, tags=tags, params=at.place.params,

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.files import write_atomically
+from components.evaluation.training_picture import COLOURS, Line, save, spread
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#7B4FA3", "#56B4E9", "#5F5F5F")
 LINES = ("-", "--", ":")  # a style for each time the colours, told apart by colour-blind eyes, are used up
 
-Line = Mapping[str, Any]
 
+def draw_losses(lines: Sequence[Line], path: Path) -> bool:
+    """A picture of a training's lines: raw means, shares of the loss, shares of the gradient norms with the
+    effective number of terms, cosines between the terms' gradients. The same curves give the same bytes.
 
-def draw_losses(curves: Path, path: Path) -> bool:
-    """A PNG of what curves.jsonl holds: raw means, shares of the loss, shares of the gradient norms with the effective
-    number of terms, cosines between the terms' gradients. The same curves give the same bytes.
+    Args:
+        lines: of curves.jsonl, as `training_picture.reports` reads them.
+        path: `.png` or `.svg`.
 
     Returns:
         Whether there was anything to draw: a training shorter than `training.report_every` steps leaves no report, and
@@ -27,16 +27,13 @@ def draw_losses(curves: Path, path: Path) -> bool:
     Raises:
         EquipoiseError: E_WRITE (73), E_IO (74).
     """
-    if not curves.is_file():
-        return False
-    with curves.open(encoding="utf-8") as handle:
-        lines = [line for line in map(json.loads, handle) if "terms" in line]
+    lines = [line for line in lines if "terms" in line]
     if not lines:
         return False
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = [line for line in lines if line.get("gradients")]
+    panels = spread([line for line in lines if line.get("gradients")])
     weighted = [name for name in lines[-1]["terms"] if any(line["terms"][name]["weight"] > 0 for line in lines)]
     styles = {
         name: {"color": COLOURS[i % len(COLOURS)], "linestyle": LINES[i // len(COLOURS) % len(LINES)]}
@@ -45,11 +42,11 @@ def draw_losses(curves: Path, path: Path) -> bool:
     figure = Figure(figsize=(10.5, 7.0), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     (raw, share), (gradient, cosine) = figure.subplots(2, 2, sharex=True)
-    _draw_terms(raw, share, lines, styles)
+    _draw_terms(raw, share, spread(lines), styles)
     _draw_gradients(gradient, panels, styles)
     _draw_cosines(cosine, panels)
     figure.legend(*raw.get_legend_handles_labels(), loc="outside lower center", ncols=min(6, len(weighted)), fontsize=8)
-    write_atomically(path, lambda handle: figure.savefig(handle, format="png", metadata={"Software": None}))
+    save(figure, path)
     return True
 
 

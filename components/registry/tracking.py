@@ -309,6 +309,23 @@ def finish_run(
         mlflow.set_terminated(run_id, status)
 
 
+def keep_files(store: Store, run_id: str, files: Iterable[Path], folder: str) -> None:
+    """Logs files below `folder` of a run's artefacts; doing so again replaces them by what they are now."""
+    mlflow = client(store)
+    with mlflow_errors(store):
+        for path in files:
+            mlflow.log_artifact(run_id, str(path), folder)
+
+
+def kept_files(store: Store, run_id: str, folder: str, target: Path) -> Path | None:
+    """Fetches what `keep_files` kept into the folder `target`; where it lies now, None where the run keeps nothing."""
+    mlflow = client(store)
+    with mlflow_errors(store):
+        if not mlflow.list_artifacts(run_id, folder):
+            return None
+        return Path(mlflow.download_artifacts(run_id, folder, str(target)))
+
+
 def log_metrics(store: Store, run_id: str, metrics: Mapping[str, Any], step: int = 0) -> None:
     """Logs finite numbers (`split/head/metric`, nested or flat) at one step; others have no place on a chart."""
     send_metrics(store, run_id, [(step, metrics)])

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from components.evaluation.loss_picture import draw_losses
+from components.evaluation.training_picture import reports
 
 
 def line(step: int, raw: float, panel: bool, terms: int = 3) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def written(path: Path, lines: list[dict[str, Any]]) -> Path:
 
 def picture(folder: Path, lines: list[dict[str, Any]], name: str) -> bytes:
     path = folder / f"{name}.png"
-    assert draw_losses(written(folder / "curves.jsonl", lines), path)
+    assert draw_losses(reports(written(folder / "curves.jsonl", lines)), path)
     with Image.open(path) as image:
         assert image.size[0] > 1000 and len(image.convert("RGB").getcolors(10**6) or ()) > 20
     return path.read_bytes()
@@ -68,6 +69,6 @@ def test_a_term_without_labels_leaves_a_gap(tmp_path: Path) -> None:
 
 def test_a_training_without_a_report_has_no_picture(tmp_path: Path) -> None:
     curves = written(tmp_path / "curves.jsonl", [{"step": 3, "validation": {"objective": 1.0}}])
-    assert not draw_losses(curves, tmp_path / "losses.png")
-    assert not draw_losses(tmp_path / "elsewhere.jsonl", tmp_path / "losses.png")
+    assert not draw_losses(reports(curves), tmp_path / "losses.png")
+    assert not draw_losses(reports(tmp_path / "elsewhere.jsonl"), tmp_path / "losses.png")
     assert not (tmp_path / "losses.png").exists()

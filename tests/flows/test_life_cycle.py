@@ -44,11 +44,23 @@ def test_the_cycle_of_a_model(tmp_path):
     evaluated = answer(project, "evaluate", W)
     assert set(evaluated) == {"workload", "split", "n", "metrics", "baselines"} and evaluated["split"] == "test"
 
+    check_report(project, first)
     check_answers(project)
     check_moved_state(project, tmp_path / "elsewhere" / "state", first)
     check_lineage(project)
     check_rollback(project, first["champion"])
     check_shell_gives_the_same_bytes(project)
+
+
+def check_report(project, first):
+    """The page tells of the version that retrain made, from what was kept with it."""
+    (kept,) = (project / ".equipoise" / "mlartifacts").glob("**/evaluation/report.json")
+    assert json.loads(kept.read_text()) == json.loads((project / "evaluation" / W / "report.json").read_text())
+    told = answer(project, "report", W, "--output", "report.html")
+    assert told["version"] == 2 and f"The gate said {first['decision']} when it met version 1" in told["said"]
+    assert not {"gate", "metrics", "slices", "calibration", "training", "lineage"} & set(told["without"])
+    html = (project / "report.html").read_text()
+    assert len(html.encode()) == told["bytes"] and "data:image/png;base64," in html
 
 
 def check_answers(project):
