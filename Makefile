@@ -4,11 +4,12 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup run test worlds lint types bench bench-fast torture ui clean help
+.PHONY: setup run test worlds infra lint types bench bench-fast torture ui clean help
 
 help:
 	@echo "make run         the life cycle of a model on the embedded data"
 	@echo "make test        all tests but these:  make worlds: verdicts over many generated worlds;  make torture: kill it a thousand times"
+	@echo "make infra       servers, workers and ranks as processes of this machine: PostgreSQL, S3, MLflow, Prefect, torchrun"
 	@echo "make lint types  style and types;  make bench / bench-fast: every speed claim, measured"
 	@echo "make ui          MLflow and Prefect pages on this machine"
 	@echo "make setup       .venv from the pinned versions, which the others do by themselves;  make clean: all that was made but .venv"
@@ -28,13 +29,16 @@ run: setup
 	@$(BIN)/equipoise tour
 
 test: setup
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not torture and not worlds"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not torture and not worlds and not infra"
 
 worlds: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m worlds
 
 torture: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m torture
+
+infra: setup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m infra
 
 lint: setup
 	@$(BIN)/ruff check .
