@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from components.errors import EquipoiseError, Exit
+from components.workloads.keyboard.confusions import load_meant
 from components.workloads.keyboard.counts import load_counts
 from components.workloads.keyboard.emoji_odds import load_emoji_odds
 from components.workloads.keyboard.encode import load_codec
@@ -41,7 +42,7 @@ REQUESTS: list[tuple[str, Any, str]] = [
     ("two words typed", {"typed": "see you"}, "typed: must be one word"),
     ("history is a text", {"history": "see you"}, "history: must be a list"),
     ("history has a number", {"history": ["see", 7]}, "history: must be a list of texts"),
-    ("history has 65 messages", {"history": ["see"] * 65}, "history: must be at most 64"),
+    ("history has 513 messages", {"history": ["see"] * 513}, "history: must be at most 512"),
     ("another language", {"language": "fr"}, "language: must be one of en, zh"),
     ("language is a list", {"language": ["en"]}, "language: must be one of en, zh"),
     ("another layout", {"layout": "QWERTZ"}, "layout: must be one of EN, ZH, SYM, EMOJI, NUM"),
@@ -85,7 +86,8 @@ def predictor(tmp_path_factory) -> KeyboardPredictor:
     torch.manual_seed(0)
     model = Keyboard(sizes(), codec.size).eval()
     mixture = sizes().mixture
-    return KeyboardPredictor(model, codec, lexicon_of(codec, counts), counts, signs, Limits(2, 16), 512, mixture)
+    lexicon = lexicon_of(codec, counts, load_meant(prepared))
+    return KeyboardPredictor(model, codec, lexicon, counts, signs, Limits(2, 16), 512, mixture)
 
 
 ODD: list[tuple[str, dict[str, Any]]] = [

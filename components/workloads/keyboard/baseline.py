@@ -7,9 +7,7 @@ word times exp(-PENALTY) an edit. The next layout is the one on which most of th
 
 from __future__ import annotations
 
-import json
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -26,6 +24,7 @@ from components.errors import bad_data
 from components.files import sha256_file, write_json
 from components.workloads.keyboard import emoji_svm, ngram
 from components.workloads.keyboard.answers import Prediction
+from components.workloads.keyboard.confusions import CONFUSIONS, load_meant, meant_by, save_meant
 from components.workloads.keyboard.counts import count_words
 from components.workloads.keyboard.data import samples
 from components.workloads.keyboard.emoji_svm import EmojiSvm, fit_emoji, load_emoji
@@ -43,7 +42,6 @@ UNHEARD = 1e-7  # probability of a word that the n-gram has never seen
 FORGIVEN = 0.01  # false corrections of right words that the threshold may make
 CALIBRATED = 4000  # events of the validation split that the threshold is chosen on, at most
 EMOJI_ROWS = 60_000
-CONFUSIONS = "confusions.json"
 
 Numbers = NDArray[np.int64]
 
@@ -150,21 +148,17 @@ class Frequent:
 def fit(section: Any, prepared: Path) -> CheapKeyboard:
     """Learns from the training split; the threshold is that of FORGIVEN false corrections on validation."""
     settings: KeyboardBaseline = section.evaluation.baseline
-    texts, emoji, confusions = [], [], defaultdict(set)
+    texts, emoji = [], []
     path = messages_file(prepared, "train")
     for message in read_messages(path):
         for unit in units(message.text):
             if unit.kind is Kind.EMOJI and len(emoji) < EMOJI_ROWS:
                 texts.append(message.text[: unit.start])
                 emoji.append(fold(unit))
-        for moment in message.moments:
-            target = message.text[moment.start : moment.end]
-            if moment.task is Task.ERROR and message.language == "zh" and target:
-                confusions[fold_text(moment.typed)].add(fold_text(target))
     keyboard = CheapKeyboard(
         tongues={language: _tongue(count_words(path, language), settings) for language in LANGUAGES},
         emoji=fit_emoji(texts, emoji, settings.strength),
-        confusions={wrong: sorted(right) for wrong, right in sorted(confusions.items())},
+        confusions=meant_by(read_messages(path)),
         threshold=0.5,
     )
     typed = (event for event in samples(prepared, "validation") if event.typed and event.labels)
@@ -186,7 +180,7 @@ def save(keyboard: CheapKeyboard, section: Any, folder: Path) -> None:
         for language, tongue in keyboard.tongues.items():
             tongue.words.save(part, f"ngram_{language}")
         keyboard.emoji.save(part)
-        write_json(part / CONFUSIONS, dict(keyboard.confusions))
+        save_meant(keyboard.confusions, part)
         facts = {
             "kind": "baseline",
             "format": FORMAT,
@@ -209,19 +203,16 @@ def load(folder: Path) -> CheapKeyboard:
     """
     card = read_card(folder, _files())
     try:
-        confusions = json.loads((folder / CONFUSIONS).read_text("utf-8"))
         threshold, minimum = float(card["threshold"]), int(card["minimum"])
         if card["kind"] != "baseline" or card["format"] != FORMAT or not 0 <= threshold <= 1:
             raise ValueError(f"kind {card['kind']!r}, format {card['format']!r}, threshold {threshold}")
-        if not all(isinstance(right, list) for right in confusions.values()):
-            raise ValueError("confusions must be lists")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise bad_data(
             str(folder / CARD), "must describe a baseline", got=str(error), hint="Run evaluate again", code="MODEL"
         ) from error
     settings = KeyboardBaseline(strength=1.0, minimum=minimum)
     tongues = {language: _tongue(load_ngram(folder, f"ngram_{language}"), settings) for language in LANGUAGES}
-    return CheapKeyboard(tongues, load_emoji(folder), confusions, threshold)
+    return CheapKeyboard(tongues, load_emoji(folder), load_meant(folder), threshold)
 
 
 def _tongue(words: Ngram, settings: KeyboardBaseline) -> Tongue:

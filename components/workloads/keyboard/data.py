@@ -17,6 +17,7 @@ from components.data.splits import SPLITS, check_split
 from components.errors import missing
 from components.files import write_json, write_text
 from components.workloads.keyboard import encode, generator, rows
+from components.workloads.keyboard.confusions import meant_by, save_meant
 from components.workloads.keyboard.counts import write_counts
 from components.workloads.keyboard.drawing import draw_splits
 from components.workloads.keyboard.emoji_odds import write_emoji_odds
@@ -81,6 +82,7 @@ def prepare(section: Any, folder: Path) -> Mapping[str, Any]:
         codec = encode.train_codec((message.text for message in _messages(part, "train")), data.vocabulary)
         codec.save(part / encode.VOCABULARY)
         write_counts(messages_file(part, "train"), part)
+        save_meant(meant_by(_messages(part, "train")), part)
         if data.emoji_signs:
             write_emoji_odds(messages_file(part, "train"), part, data.emoji_signs, data.emoji_strength)
         limits = rows.Limits(data.history_messages, data.history_tokens)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.workloads.keyboard.answers import MOST, Ranked
+from components.workloads.keyboard.confusions import Meant
 from components.workloads.keyboard.encode import END, Codec
 from components.workloads.keyboard.events import LANGUAGES, Event, Layout
 from components.workloads.keyboard.ngram import Ngram
@@ -48,6 +49,7 @@ class Lexicon:
         emoji: places of the emoji among them.
         read: letters that Chinese characters are typed by -> places of the characters.
         speller: of the words of letters that are no accident.
+        confused: a Chinese character -> places of those that are meant when it is typed wrongly.
     """
 
     words: tuple[str, ...]
@@ -61,6 +63,7 @@ class Lexicon:
     emoji: Numbers
     read: Mapping[str, Numbers]
     speller: Speller
+    confused: Mapping[str, Numbers]
 
     def place(self, word: str) -> int:
         """Where a word stands, -1 for one that is not there."""
@@ -74,11 +77,8 @@ class Lexicon:
 
     def near(self, typed: str) -> tuple[Numbers, Numbers]:
         """Places of the words at most two edits away, of a Chinese character those it is mistaken for; their edits."""
-        if typed in CONFUSIONS:
-            ranges = (beginning(self.words, other) for other in CONFUSIONS[typed])
-            found = [(low, 1) for low, high in ranges if low < high]
-        else:
-            found = self.speller.near(typed)
+        meant = self.confused.get(typed)
+        found = self.speller.near(typed) if meant is None else [(place, 1) for place in meant.tolist()]
         return np.array([place for place, _ in found], np.int64), np.array([edits for _, edits in found], np.int64)
 
     def emoji_columns(self, named: Sequence[str]) -> tuple[list[int], list[int]]:
@@ -104,8 +104,8 @@ def characters_by_reading(words: Sequence[str]) -> dict[str, Numbers]:
     return {letters: np.array(places, np.int64) for letters, places in read.items()}
 
 
-def lexicon_of(codec: Codec, counts: Mapping[str, Ngram]) -> Lexicon:
-    """All that the codec's whole pieces write and the n-grams know."""
+def lexicon_of(codec: Codec, counts: Mapping[str, Ngram], meant: Meant) -> Lexicon:
+    """All that the codec's whole pieces write and the n-grams know; `meant`: by mistyped characters in training."""
     piece = {codec.pieces[number].removesuffix(END): number for number in np.flatnonzero(codec.whole).tolist()}
     words = tuple(sorted(piece.keys() | set(chain.from_iterable(known.words for known in counts.values()))))
     place = {word: at for at, word in enumerate(words)}
@@ -128,7 +128,18 @@ def lexicon_of(codec: Codec, counts: Mapping[str, Ngram]) -> Lexicon:
         emoji=np.array([at for at, kind in enumerate(kinds) if kind is Kind.EMOJI], np.int64),
         read=characters_by_reading(words),
         speller=fit_speller(words, times, FEWEST) if counts else fit_speller(words, np.ones_like(times), 1),
+        confused=_confused(place, meant),
     )
+
+
+def _confused(place: Mapping[str, int], meant: Meant) -> dict[str, Numbers]:
+    """Characters of the same sound, and what was meant in training, as far as they are known."""
+    found: dict[str, Numbers] = {}
+    for typed in CONFUSIONS.keys() | meant.keys():
+        known = {place.get(one, -1) for one in (*CONFUSIONS.get(typed, ""), *meant.get(typed, ()))}
+        if places := sorted(known - {-1}):
+            found[typed] = np.array(places, np.int64)
+    return found
 
 
 def layout_of(word: str) -> int:

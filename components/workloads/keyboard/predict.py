@@ -21,6 +21,7 @@ from components.data.model_folder import read_card
 from components.errors import bad_data
 from components.modules.experts import routed
 from components.workloads.keyboard.answers import Prediction
+from components.workloads.keyboard.confusions import load_meant
 from components.workloads.keyboard.counts import FILES, load_counts
 from components.workloads.keyboard.emoji_odds import EmojiOdds, load_emoji_odds
 from components.workloads.keyboard.encode import PAD, VOCABULARY, Codec, load_codec
@@ -251,7 +252,7 @@ def load(folder: Path) -> KeyboardPredictor:
     model.load_state_dict(load_file(folder / "model.safetensors"))
     model.eval()
     counts, signs = load_counts(folder), load_emoji_odds(folder)
-    lexicon = lexicon_of(codec, counts)
+    lexicon = lexicon_of(codec, counts, load_meant(folder))
     return KeyboardPredictor(model, codec, lexicon, counts, signs, limits, batch_tokens, settings.mixture)
 
 
@@ -267,4 +268,4 @@ def _known(prepared: str, _changed: int) -> tuple[Codec, Lexicon, Mapping[str, N
     """What every validation of a training reads."""
     folder = Path(prepared)
     codec, counts = load_codec(folder), load_counts(folder)
-    return codec, lexicon_of(codec, counts), counts, load_emoji_odds(folder)
+    return codec, lexicon_of(codec, counts, load_meant(folder)), counts, load_emoji_odds(folder)

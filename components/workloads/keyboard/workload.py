@@ -12,6 +12,7 @@ from components.data.model_folder import kind_of
 from components.workload import Predictor, Workload
 from components.workloads.keyboard import baseline, emoji_odds, predict
 from components.workloads.keyboard.batches import batches
+from components.workloads.keyboard.confusions import CONFUSIONS
 from components.workloads.keyboard.counts import FILES
 from components.workloads.keyboard.data import generate, prepare, samples
 from components.workloads.keyboard.encode import VOCABULARY
@@ -67,6 +68,6 @@ WORKLOAD = Workload(
     read_request=read_request,
     request=request_of,
     optional=OPTIONAL,
-    served=(VOCABULARY, *FILES, *emoji_odds.FILES),
+    served=(VOCABULARY, *FILES, CONFUSIONS, *emoji_odds.FILES),
     render=render,
 )

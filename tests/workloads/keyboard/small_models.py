@@ -14,6 +14,7 @@ from components.config_keyboard_evaluation import KeyboardBaseline, KeyboardEval
 from components.config_keyboard_model import KeyboardModel
 from components.files import sha256_file, write_json
 from components.workloads.keyboard import emoji_odds
+from components.workloads.keyboard.confusions import CONFUSIONS
 from components.workloads.keyboard.counts import FILES
 from components.workloads.keyboard.encode import VOCABULARY
 from components.workloads.keyboard.model import Keyboard, build
@@ -63,7 +64,7 @@ def model_folder(model: Keyboard, prepared: Path, folder: Path) -> Path:
     """The model as training leaves it, as far as serving reads it."""
     folder.mkdir(parents=True)
     save_file(model.state_dict(), str(folder / "model.safetensors"))
-    served = [name for name in (VOCABULARY, *FILES, *emoji_odds.FILES) if (prepared / name).is_file()]
+    served = [name for name in (VOCABULARY, *FILES, CONFUSIONS, *emoji_odds.FILES) if (prepared / name).is_file()]
     for name in served:
         shutil.copy(prepared / name, folder / name)
     section = {

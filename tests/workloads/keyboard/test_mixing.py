@@ -29,7 +29,7 @@ def event(**changes: object) -> Event:
 def known() -> tuple[Lexicon, Mapping[str, Ngram]]:
     counts = {"en": fit_ngram(SAID, 4), "zh": fit_ngram([], 4)}
     codec = train_codec(["see you soon", "see you later", "see it . 7", "see it . 7"], 40)
-    return lexicon_of(codec, counts), counts
+    return lexicon_of(codec, counts, {}), counts
 
 
 def of(found: Outlook, word: str) -> float:
@@ -96,7 +96,7 @@ def test_what_stood_behind(length: int, expected: dict[str, int]) -> None:
 
 def test_rare_emoji_gain_by_the_power() -> None:
     counts = {"en": fit_ngram([["see", "👍"]] * 3 + [["see", "🎁"]], 4), "zh": fit_ngram([], 4)}
-    lexicon = lexicon_of(train_codec(["see 👍", "see 👍 🎁"], 40), counts)
+    lexicon = lexicon_of(train_codec(["see 👍", "see 👍 🎁"], 40), counts, {})
     found = Outlook(lexicon, np.full(len(lexicon.words), 0.25))
     assert [lexicon.words[at] for at in lexicon.emoji] == ["🎁", "👍"]
     assert found.emoji == pytest.approx([0.5, 0.5])

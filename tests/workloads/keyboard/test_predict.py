@@ -115,7 +115,7 @@ def test_a_saved_model_answers_the_same(
 
 
 def test_chinese_characters_begin_as_they_are_read(model: KeyboardPredictor) -> None:
-    lexicon = lexicon_of(model.codec, model.counts)
+    lexicon = lexicon_of(model.codec, model.counts, {})
     read = [lexicon.words[int(place)] for place in lexicon.begun("h", Layout.ZH)]
     assert "好" in read
     assert not any(word.isascii() for word in read)
