@@ -109,6 +109,16 @@ def test_second_of_a_workload_is_busy_and_the_lock_outlives_nobody(project: Path
         pass
 
 
+def test_the_first_rank_holds_the_lock_for_the_others(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stage.locked("tool_calling"):
+        monkeypatch.setenv("RANK", "0")
+        with pytest.raises(EquipoiseError, match="E_BUSY"), stage.locked("tool_calling"):
+            pass
+        monkeypatch.setenv("RANK", "1")
+        with stage.locked("tool_calling"):
+            pass
+
+
 def test_lock_of_a_killed_process_is_free(project: Path) -> None:
     code = (
         "import sys, time; from components.stage import locked\n"
