@@ -16,7 +16,7 @@ from components.workloads.keyboard.units import clean_text, units
 SUFFIXES = (".jsonl", ".jsonl.gz")
 LINE_BYTES = 1 << 16
 LONGEST = 4000  # characters of a message
-REMEMBERED = 64  # earlier messages of a conversation, as many as a request may bring
+REMEMBERED = 512  # earlier messages of a conversation, as many as a request may bring
 _KEYS = ("user", "conversation", "language", "sent", "text", "source")
 
 

@@ -91,34 +91,46 @@ def events_of(message: Message) -> Iterator[Event]:
 
 
 class MessageWriter(LineWriter):
-    """Writes one split's messages; the same messages give the same bytes."""
+    """Writes one split's messages; the same messages give the same bytes.
+
+    Of a history stands there how many of the oldest texts were forgotten since its user's message before, and what is
+    new since that message: whole, the histories of a user would be as long as the square of what he wrote.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._said: dict[str, tuple[str, ...]] = {}
 
     def write(self, message: Message) -> None:
         moments = [
             [int(m.task), m.start, m.end, m.typed, int(m.layout), int(m.next_layout), int(m.clean)]
             for m in message.moments
         ]
-        self.line({**vars(replace(message, given=())), "moments": moments})
+        before, history = self._said.get(message.user, ()), message.history
+        gone = next(i for i in range(len(before) + 1) if history[: len(before) - i] == before[i:])
+        since = [gone, history[len(before) - gone :]]
+        self._said[message.user] = (*history, message.text)
+        self.line({**vars(replace(message, given=())), "history": since, "moments": moments})
 
 
 def read_messages(path: Path) -> Iterator[Message]:
-    """The messages of a file that MessageWriter wrote, in its order; one after another in a conversation share the
-    texts of their histories, so that memory holds each once.
+    """The messages of a file that MessageWriter wrote, in its order; those of a user share the texts of their
+    histories, so that memory holds each once.
 
     Raises:
         EquipoiseError: E_MISSING (66) without the file, E_DATA (65) when it is damaged.
     """
-    said: dict[str, str] = {}
-    for message in read_kept(path, lambda value: (_message(value),)):
-        history = tuple(said.get(text, text) for text in message.history)
-        said = {text: text for text in (*history, message.text)}
-        yield replace(message, history=history)
+    said: dict[str, tuple[str, ...]] = {}
+    return read_kept(path, lambda value: (_message(value, said),))
 
 
-def _message(value: dict[str, Any]) -> Message:
+def _message(value: dict[str, Any], said: dict[str, tuple[str, ...]]) -> Message:
+    """One message; `said` holds the history and text of each user's message before, and is brought up to date."""
+    gone, since = value["history"]
+    history = (*said.get(value["user"], ())[gone:], *since)
+    said[value["user"]] = (*history, value["text"])
     moments = tuple(
         Moment(TASKS[task], start, end, typed, LAYOUTS[shown], LAYOUTS[needed], bool(clean))
         for task, start, end, typed, shown, needed, clean in value.pop("moments")
     )
-    value |= {"history": tuple(value["history"]), "given": ()}
-    return Message(**value, moments=moments)
+    return Message(**{**value, "history": history, "given": (), "moments": moments})

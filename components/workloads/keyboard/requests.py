@@ -22,6 +22,7 @@ FIELDS = ("before", "typed", "history", "language", "layout", "screen", "boxes")
 OPTIONAL = ("screen", "boxes")  # not in every request
 LONGEST = 10_000  # characters of a text
 MESSAGES = REMEMBERED  # of a history
+SAID = 300_000  # characters of all of them
 HINT = 'Send {"before": "see you ", "typed": "tom", "history": [], "language": "en", "layout": "EN"}'
 _PNG = "data:image/png;base64,"
 
@@ -118,6 +119,8 @@ def _history(values: Any, where: str) -> tuple[str, ...]:
     for value in values:
         if not isinstance(value, str):
             raise _wrong(where, "must be a list of texts", type(value).__name__)
+    if (said := sum(map(len, values))) > SAID:
+        raise _wrong(where, f"must have at most {SAID:,} characters in all", f"{said:,}")
     return tuple(text for value in values if (text := _text(value, where)))
 
 

@@ -98,7 +98,7 @@ def folded(text: str) -> tuple[str, ...]:
     return _folded(text) if len(text) <= REMEMBERED else tuple(fold(unit) for unit in _units(text))
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=1 << 14)  # a history has hundreds of texts, and is asked about at every key
 def _folded(text: str) -> tuple[str, ...]:
     return tuple(fold(unit) for unit in units(text))
 
