@@ -153,13 +153,40 @@ class GateHead(Section):
     direction: Literal["higher", "lower"]
 
 
+class GateSlice(Section):
+    """Every primary head also guards each value of a column, of the table of scores, that `minimum` clusters have."""
+
+    column: str
+    minimum: Annotated[int, Field(ge=2)]
+    margin: Positive
+
+
+class GateBudgets(Section):
+    """What a candidate may cost, whatever the champion costs: milliseconds of one request alone, MB of its files."""
+
+    latency: Positive | None = None
+    size: Positive | None = None
+
+
 class GateConfig(Section):
+    """The gate's rule. `alpha`: of all looks at one hold-out together; `spending`: what each look takes of it.
+
+    `resamples`: of a look that can be decided with so many; a later one, which asks for stronger evidence, draws more.
+    `calibration_bins`: of heads whose metric is `ece`. `alarms`: rules of health alarms with which no training is
+    promoted.
+    """
+
     policy: Literal["improve", "refresh"]
     alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    spending: Literal["harmonic", "none"] = "harmonic"
     resamples: Annotated[int, Field(ge=200)]
     seed: Whole
     cluster: str
     heads: Annotated[tuple[GateHead, ...], Field(min_length=1)]
+    slices: tuple[GateSlice, ...] = ()
+    budgets: GateBudgets = GateBudgets()
+    calibration_bins: Count = 15
+    alarms: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _has_a_primary(self) -> GateConfig:

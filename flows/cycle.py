@@ -97,7 +97,7 @@ def outcome_document(
         "version": version,
         "champion": champion,
         "reason": reason,
-        "heads": [{key: head[key] for key in HEAD} for head in heads],
+        "heads": [{key: head[key] for key in (*HEAD, *(["slice"] if head.get("slice") else ()))} for head in heads],
         "stages": {stage.stage: stage.document() for stage in stages},
     }
 

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from components.files import write_atomically, write_json
-from components.registry import aliases, infrastructure_check
-from components.registry.gate import judge
+from components.files import sha256_json, write_atomically, write_json
+from components.registry import aliases, gate_budgets, infrastructure_check
+from components.registry.gate import lay_out, settle
 from components.registry.gate_report import GateReport, draw_forest
-from components.registry.ledger_rules import PromotionBlocked, StaleChampion
+from components.registry.gate_spending import alpha_left
+from components.registry.ledger import State
+from components.registry.ledger_rules import COMPARISON, LOOK, PromotionBlocked, StaleChampion, StaleLook
 from components.registry.packaging import MODEL
+from components.workload import Predictor
 from flows import provenance
 from flows.registration import Desk, register_baseline
 from flows.standing import standing
 
 EVENT = {"PROMOTE": "promote", "HOLD": "hold", "REJECT": "reject"}
 CHAMPIONS_SEEN = 5  # how often a candidate is judged again because another promotion was faster
+LOOKS_SEEN = 20  # how often a verdict is concluded again because another judgement took its look at the hold-out
+TIMED = 20  # samples on which latency is measured
 
 
 @dataclass(frozen=True)
@@ -54,14 +62,18 @@ def first_champion(at: Desk) -> int:
     return version
 
 
+@dataclass(frozen=True)
+class Answered:
+    """A registered version's answers to the test split, and what gave them."""
+
+    folder: Path
+    predictor: Predictor
+    table: pl.DataFrame
+
+
 def compare(at: Desk, version: int, champion: int) -> GateReport:
-    """The gate's report on `version` against `champion`; it is kept, with a picture, under its digest in the state."""
-    at.say(f"scoring versions {version} and {champion} on the test split")
-    report = judge(score(at, version), score(at, champion), at.section.gate)
-    path = at.place.gate_report(at.name, report.sha256())
-    write_json(path, report.document())
-    draw_forest(report, path.with_suffix(".png"))
-    return report
+    """The gate's report on `version` against `champion`, as the look at the hold-out that a decision would be now."""
+    return _concluding(at, version, champion)(_look(at, version, champion))
 
 
 def score(at: Desk, version: int) -> pl.DataFrame:
@@ -69,13 +81,62 @@ def score(at: Desk, version: int) -> pl.DataFrame:
 
     The first ones are kept: drift is measured against what a version answered when it was judged.
     """
-    folder = aliases.resolve(at.store, at.name, version, at.artefact_digest(version))
+    return _answered(at, version).table
+
+
+def _answered(at: Desk, version: int) -> Answered:
+    folder = aliases.resolve(at.store, at.name, version, at.artefact_digest(version)) / MODEL
     samples = list(at.record.samples(at.place.prepared(at.name), provenance.TEST))
-    table = at.record.score(samples, at.record.load(folder / MODEL).predict(samples))
+    predictor = at.record.load(folder)
+    table = at.record.score(samples, predictor.predict(samples))
     path = at.place.first_scores(at.name, version, provenance.evaluation_digest(at.place, at.name))
     if not list(path.parent.glob(f"{version}-*{path.suffix}")):
         write_atomically(path, table.write_parquet)
-    return table
+    return Answered(folder, predictor, table)
+
+
+def _concluding(at: Desk, version: int, champion: int) -> Callable[[int], GateReport]:
+    """Scores both versions and measures their costs, once; then the report of any look at the hold-out.
+
+    A report is kept, with a picture, under its digest in the state.
+    """
+    at.say(f"scoring versions {version} and {champion} on the test split")
+    ours, theirs = _answered(at, version), _answered(at, champion)
+    asked = lay_out(ours.table, theirs.table, at.section.gate)
+    costs = _costs(at, ours, theirs)
+
+    def report_of(look: int) -> GateReport:
+        report = settle(asked, look, costs)
+        path = at.place.gate_report(at.name, report.sha256())
+        write_json(path, report.document())
+        draw_forest(report, path.with_suffix(".png"))
+        return report
+
+    return report_of
+
+
+def _costs(at: Desk, ours: Answered, theirs: Answered) -> list[gate_budgets.Cost]:
+    """What is held against the budgets that are set."""
+    budgets, found = at.section.gate.budgets, []
+    if budgets.latency is not None:
+        samples = list(islice(at.record.samples(at.place.prepared(at.name), provenance.TEST), TIMED))
+        answer = [lambda one, of=each.predictor: of.predict([one]) for each in (ours, theirs)]
+        taken = gate_budgets.latencies(answer, samples)
+        found.append(gate_budgets.Cost("latency", "ms", budgets.latency, *taken))
+    if budgets.size is not None:
+        sizes = (gate_budgets.megabytes(each.folder) for each in (ours, theirs))
+        found.append(gate_budgets.Cost("size", "MB", budgets.size, *sizes))
+    return found
+
+
+def _comparison(at: Desk, version: int, champion: int) -> str:
+    """What makes two judgements the same look at the hold-out: these two versions under these rules."""
+    return sha256_json([version, champion, provenance.question(at.place, at.name, at.section)])
+
+
+def _look(at: Desk, version: int, champion: int) -> int:
+    held_out = provenance.evaluation_digest(at.place, at.name)
+    return at.ledger.look(at.name, held_out, _comparison(at, version, champion))
 
 
 def decide(at: Desk, version: int, automatic: bool = True, reason: str = "") -> Outcome:
@@ -104,28 +165,45 @@ def _decide_once(at: Desk, version: int, automatic: bool, reason: str) -> Outcom
         why = f"infrastructure check: {checked.reason}"[:1000]
         at.ledger.record(at.name, "reject", version, key=key, actor=at.actor, reason=why)
         return Outcome("REJECT", version, state.champion, why, [])
-    report = compare(at, version, state.champion)
+    report_of = _concluding(at, version, state.champion)
+    for attempt in range(1, LOOKS_SEEN + 1):
+        report = report_of(_look(at, version, state.champion))
+        try:
+            return _recorded(at, version, state, report, key, automatic, reason)
+        except StaleLook:
+            if attempt == LOOKS_SEEN:
+                raise
+            at.say(f"the hold-out was looked at meanwhile: concluding on version {version} again")
+    raise AssertionError("the loop returns or raises")
+
+
+def _recorded(
+    at: Desk, version: int, state: State, report: GateReport, key: str, automatic: bool, reason: str
+) -> Outcome:
+    """Writes a verdict to the ledger, with the look at the hold-out that it was."""
+    gate, digest = at.section.gate, report.sha256()
     decision, why = report.decision, f"{reason}: {report.reason}" if reason else report.reason
-    held_out, digest = provenance.evaluation_digest(at.place, at.name), report.sha256()
+    assert state.champion is not None
+    noted: dict[str, Any] = {
+        "evaluation_digest": provenance.evaluation_digest(at.place, at.name),
+        "report_sha256": digest,
+        "details": {
+            COMPARISON: _comparison(at, version, state.champion),
+            LOOK: report.look,
+            "alpha": report.alpha,
+            "alpha_left": alpha_left(report.look, gate.alpha, gate.spending),
+        },
+    }
     if decision == "PROMOTE":
         try:
             at.ledger.promote(
                 at.name, version, expected_generation=state.generation, key=key, actor=at.actor, reason=why,
-                automatic=automatic, evaluation_digest=held_out, report_sha256=digest,
+                automatic=automatic, **noted,
             )  # fmt: skip
         except PromotionBlocked as blocked:
             decision, why = "HOLD", f"{why}; but {blocked.rule}"
     if decision != "PROMOTE":
-        at.ledger.record(
-            at.name,
-            _judgement(decision),
-            version,
-            key=key,
-            actor=at.actor,
-            reason=why,
-            evaluation_digest=held_out,
-            report_sha256=digest,
-        )
+        at.ledger.record(at.name, _judgement(decision), version, key=key, actor=at.actor, reason=why, **noted)
     show(at)
     heads = report.document()["heads"]
     return Outcome(decision, version, at.ledger.champion(at.name), why, heads, digest)

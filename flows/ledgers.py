@@ -44,8 +44,11 @@ def events(place: Place, workload: str | None, at: str | None, verify: bool) -> 
 
 
 def status(place: Place, workload: str | None = None) -> dict[str, Any]:
-    """{workload: {champion: {version, since, run_id, why} or None, generation, previous, blocked, looks, alarms}}.
+    """{workload: {champion: {version, since, run_id, why} or None, generation, previous, blocked, looks, alpha_left,
+    alarms}}.
 
+    `looks` counts the judgements on the newest hold-out, `alpha_left` is what its further looks may spend (None where
+    nothing is spent).
     Each of `alarms` is {rule, subject, step, value, message, causes, remedies}: a rollback that stands, then what the
     latest training raised, be it finished or under way.
     """
@@ -105,15 +108,26 @@ def _standing(ledger: Any, workload: str) -> dict[str, Any]:
     }
     judged = next((e for e in reversed(past) if e.evaluation_digest), None)
     looks = ledger.looks(workload, judged.evaluation_digest) if judged else 0
+    latest = [e.document()["details"] for e in past if judged and e.evaluation_digest == judged.evaluation_digest]
+    left = min((d["alpha_left"] for d in latest if d.get("alpha_left") is not None), default=None)
     return {
         "champion": champion,
         "generation": state.generation,
         "previous": state.previous,
         "blocked": state.blocked,
         "looks": looks,
+        "alpha_left": left,
         "alarms": alarms,
     }
 
 
 def _nothing() -> dict[str, Any]:
-    return {"champion": None, "generation": 0, "previous": None, "blocked": False, "looks": 0, "alarms": []}
+    return {
+        "champion": None,
+        "generation": 0,
+        "previous": None,
+        "blocked": False,
+        "looks": 0,
+        "alpha_left": None,
+        "alarms": [],
+    }

@@ -115,6 +115,9 @@ def status(document: Mapping[str, Any]) -> str:
             since = f"since {champion['since']} (generation {each['generation']})"
             lines.append(f"{name}: version {champion['version']} serves {since}")
             lines.append(f"  why: {champion['why']}")
+            if each["looks"]:
+                left = "" if each["alpha_left"] is None else f", alpha {each['alpha_left']:.3g} left for further ones"
+                lines.append(f"  looks at its hold-out: {each['looks']}{left}")
         lines += [f"  {line}" for line in alarms(each["alarms"])]
     return "\n".join(lines)
 
@@ -191,6 +194,12 @@ def study(document: Mapping[str, Any]) -> str:
 def _of(number: int, best: Mapping[str, Any], default: Mapping[str, Any]) -> str:
     marks = [name for name, each in (("default", default), ("best", best)) if each["number"] == number]
     return f"{number} ({', '.join(marks)})" if marks else str(number)
+
+
+def init(document: Mapping[str, Any]) -> str:
+    """Where the project lies and how to go on."""
+    lines = [f"project {document['project']} for {document['workload']} in {document['folder']}"]
+    return "\n".join([*lines, "next:", *(f"  {command}" for command in document["next"])])
 
 
 def report(document: Mapping[str, Any]) -> str:

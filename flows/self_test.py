@@ -9,11 +9,14 @@ import polars as pl
 
 from components.config_parts import GateConfig
 from components.errors import EquipoiseError, Exit, misconfigured, missing
+from components.evaluation.judged import WHOLE, Answer, is_share
+from components.evaluation.judged_series import METRICS as SERIES
 from components.evaluation.self_test import Measured, Rate, Sizing, broken, measure, scenarios, sizing
 from components.evaluation.self_test_world import World, world
 from components.evaluation.statistics import PairedDifference
 from components.files import write_json
-from components.registry.gate import conclude, first_level, judge
+from components.registry.gate import conclude, draws_for, first_level, lay_out, settle
+from components.registry.gate_spending import alpha_of_look
 from flows import present, provenance
 from flows.judging import score
 from flows.registration import BASELINE, Desk, desk
@@ -64,8 +67,11 @@ def self_test(
     Raises:
         EquipoiseError: what `judge` refuses, and E_GATE_SELF_TEST (78) when the two score alike on every head.
     """
-    pair = judge(candidate, champion, config)
-    of = world(candidate, champion, config)
+    unplanted = left_out(candidate, config)
+    asked = lay_out(candidate, champion, share_heads(candidate, config, place))
+    decision = settle(asked).decision
+    of = world(asked)
+    config = asked.config.model_copy(update={"resamples": draws_for(config, of.questions)})
     if (of.sums[:, 0] == of.sums[:, 1]).all():
         rule = "the two versions must differ in some judged head, or there is no noise to measure"
         hint = "Name versions: `equipoise gate W VERSION --against OTHER --self-test`"
@@ -73,50 +79,79 @@ def self_test(
     size = clusters or of.clusters
 
     def verdict(pairs: list[PairedDifference]) -> str:
-        return conclude(config, pairs, [p.bootstrap.clusters for p in pairs], size, size).decision
+        answers = [Answer(q, pair, pair.bootstrap.clusters) for q, pair in zip(of.questions, pairs, strict=True)]
+        return conclude(config, answers, size, size).decision
 
     possible, impossible = scenarios(of, config)
     measured = []
     for number, scenario in enumerate(possible):
         say(f"{number + 1}/{len(possible)} {scenario.name}: {replays} replays of {size} {config.cluster}s")
         measured.append(measure(of, config, verdict, scenario, size, replays, (config.seed, number)))
-    sizes = _sizes(of, config, measured[0], size)
-    error = refusal(config, measured, sizes, size, place)
+    alpha = alpha_of_look(1, config.alpha, config.spending)
+    sizes = _sizes(of, measured[0], size, first_level(alpha, of.questions))
+    error = refusal(of, config, measured, sizes, size, place)
     return {
-        **config.model_dump(mode="json", include={"policy", "alpha", "resamples", "seed", "cluster"}),
+        **config.model_dump(mode="json", include={"policy", "resamples", "seed", "cluster"}),
+        "alpha": alpha,
+        "alpha_in_all": config.alpha,
         "samples": candidate.height,
         "clusters": of.clusters,
         "replayed_clusters": size,
         "replays": replays,
-        "decision": pair.decision,
-        "heads": [_head(of, config, h, each) for h, each in enumerate(sizes)],
-        "scenarios": [_scenario(config, each) for each in measured],
+        "decision": decision,
+        "heads": [_head(of, h, each) for h, each in enumerate(sizes)],
+        "scenarios": [_scenario(of, each) for each in measured],
         "impossible": impossible,
+        "left_out": unplanted,
         "error": None if error is None else _refused(error),
     }
 
 
+def share_heads(table: pl.DataFrame, config: GateConfig, place: str) -> GateConfig:
+    """The part of the configuration that can be planted: heads that are shares, and their slices.
+
+    Raises:
+        EquipoiseError: E_GATE_SELF_TEST (78) when no primary head is one.
+    """
+    heads = tuple(head for head in config.heads if is_share(table, head) or head.metric not in (*WHOLE, *SERIES))
+    if not any(head.role == "primary" for head in heads):
+        rule = "at least one primary head must be a share, or nothing of known size can be planted"
+        hint = "Make a head with hits of labelled samples primary"
+        got = ", ".join(f"{head.head} {head.metric}" for head in config.heads)
+        raise misconfigured(place, rule, got=got, hint=hint, code="GATE_SELF_TEST")
+    return config.model_copy(update={"heads": heads})
+
+
+def left_out(table: pl.DataFrame, config: GateConfig) -> list[str]:
+    """What the gate judges besides and the self-test does not measure: no change of a known size can be planted there,
+    or (costs, alarms) there is nothing to draw."""
+    heads = [f"{head.head} {head.metric}" for head in config.heads if not is_share(table, head)]
+    budgets = [f"{name} budget" for name, limit in config.budgets.model_dump().items() if limit is not None]
+    return [*heads, *budgets, *(["health alarms"] if config.alarms else [])]
+
+
 def refusal(
-    config: GateConfig, measured: list[Measured], sizes: list[Sizing], size: int, place: str
+    of: World, config: GateConfig, measured: list[Measured], sizes: list[Sizing], size: int, place: str
 ) -> EquipoiseError | None:
     """Why this configuration should not judge: it breaks its promise (E_GATE_SIZE), or cannot see its margins.
 
     The second, E_GATE_POWER, names the number of clusters with which the neediest head could; None: all is well.
     """
+    alpha = alpha_of_look(1, config.alpha, config.spending)
     for each in measured:
-        for name in broken(each, config.alpha):
+        for name in broken(each, alpha):
             got = f"{name} in {_share(_rate(each.rates[name]))} of replays: {each.scenario.name}"
             hint = f"Judge on more {config.cluster}s: the bootstrap needs them to keep its promise"
-            rule = f"false decisions must be no more frequent than alpha {config.alpha:g}"
+            rule = f"false decisions must be no more frequent than alpha {alpha:.3g}"
             return misconfigured(f"{place}.gate", rule, got=got, hint=hint, code="GATE_SIZE")
-    weak = [h for h, each in enumerate(sizes) if each.detectable > config.heads[h].margin]
+    weak = [h for h, each in enumerate(sizes) if each.detectable > of.questions[h].head.margin]
     if not weak:
         return None
     worst = max(weak, key=lambda h: sizes[h].needed)
-    head = config.heads[worst]
+    asked = of.questions[worst]
     return misconfigured(
-        f"{place}.gate, {head.head} {head.metric}",
-        f"the smallest effect that {size} {config.cluster}s can show must not exceed the margin {head.margin:g}",
+        f"{place}.gate, {asked.name}",
+        f"the smallest effect that {size} {config.cluster}s can show must not exceed the margin {asked.head.margin:g}",
         got=f"{sizes[worst].detectable:.4f}",
         hint=f"Judge on about {sizes[worst].needed} {config.cluster}s in all, or widen the margin",
         code="GATE_POWER",
@@ -128,11 +163,11 @@ def text(document: Mapping[str, Any]) -> str:
     size = f"{document['replayed_clusters']} {document['cluster']}s"
     head = (
         f"{document['workload']}: {document['version']} and {document['against']}, {document['replays']} "
-        f"replays of {size}, policy {document['policy']}, alpha {document['alpha']:g}"
+        f"replays of {size}, policy {document['policy']}, alpha {document['alpha']:.3g} of {document['alpha_in_all']:g}"
     )
     sizes = [["head", "margin", "noise", "detectable", f"{document['cluster']}s needed"]]
     sizes += [
-        [f"{h['head']} {h['metric']}", f"{h['margin']:g}", f"{h['noise']:.4f}", f"{h['detectable']:.4f}", h["needed"]]
+        [present.head_name(h), f"{h['margin']:g}", f"{h['noise']:.4f}", f"{h['detectable']:.4f}", h["needed"]]
         for h in document["heads"]
     ]
     rates = [["truth", "PROMOTE", "HOLD", "REJECT", "false"]]
@@ -140,7 +175,8 @@ def text(document: Mapping[str, Any]) -> str:
         [s["name"], *(_share(s["decisions"][name]) for name in rates[0][1:4]), ", ".join(s["false"])]
         for s in document["scenarios"]
     ]
-    skipped = [f"cannot be planted, the score leaves no room: {name}" for name in document["impossible"]]
+    skipped = [f"not measured here: {', '.join(document['left_out'])}"] if document["left_out"] else []
+    skipped += [f"cannot be planted, the score leaves no room: {name}" for name in document["impossible"]]
     return "\n".join([head, "", *present.table(sizes), "", *present.table(rates), *skipped])
 
 
@@ -176,11 +212,11 @@ def _two(at: Desk, version: int | None, against: int | None) -> tuple[list[str],
     return list(folders), (ours, cheap)
 
 
-def _sizes(of: World, config: GateConfig, equal: Measured, size: int) -> list[Sizing]:
+def _sizes(of: World, equal: Measured, size: int, level: float) -> list[Sizing]:
     labelled = (of.sums[:, :, 1] > 0).any(axis=1).mean(axis=0)
     return [
-        sizing(equal.differences[:, h], head.margin, size, float(labelled[h]), first_level(config))
-        for h, head in enumerate(config.heads)
+        sizing(equal.differences[:, h], question.head.margin, size, float(labelled[h]), level)
+        for h, question in enumerate(of.questions)
     ]
 
 
@@ -194,11 +230,12 @@ def _refused(error: EquipoiseError) -> dict[str, Any]:
     }
 
 
-def _head(of: World, config: GateConfig, h: int, each: Sizing) -> dict[str, Any]:
-    head = config.heads[h]
+def _head(of: World, h: int, each: Sizing) -> dict[str, Any]:
+    head = of.questions[h].head
     return {
         "head": head.head,
         "metric": head.metric,
+        "slice": of.questions[h].slice,
         "role": head.role,
         "direction": head.direction,
         "margin": head.margin,
@@ -209,8 +246,8 @@ def _head(of: World, config: GateConfig, h: int, each: Sizing) -> dict[str, Any]
     }
 
 
-def _scenario(config: GateConfig, each: Measured) -> dict[str, Any]:
-    heads = [f"{head.head}/{head.metric}" for head in config.heads]
+def _scenario(of: World, each: Measured) -> dict[str, Any]:
+    heads = [question.name for question in of.questions]
     return {
         "name": each.scenario.name,
         "margins": dict(zip(heads, each.scenario.margins, strict=True)),

@@ -11,14 +11,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 
 from components.config import EvaluationConfig
 from components.evaluation.statistics import (
+    CELLS,
     Bootstrap,
     Interval,
     Statistic,
     bca_interval,
-    bootstrap_of_rows,
+    bootstrap_of_counts,
     bootstrap_of_sums,
     cluster_sums,
     interval,
@@ -76,23 +78,35 @@ def minus(statistic: Statistic, width: int) -> Statistic:
 
 
 def auroc(label: ArrayLike, probability: ArrayLike) -> float:
-    """Probability that a positive is ranked above a negative, ties counting half (Mann-Whitney U / (P N)).
+    """AUROC of all samples, [S] each (see `auroc_of_counts`); nan where one of the classes is missing."""
+    one = np.zeros(np.asarray(label).shape, np.intp)
+    return float(auroc_of_counts(label, probability, one, 1)(np.ones((1, 1)))[0, 0])
+
+
+def auroc_of_counts(label: ArrayLike, score: ArrayLike, codes: NDArray[np.intp], clusters: int) -> Statistic:
+    """AUROC as a function of how often each cluster is drawn: counts [draws, clusters] -> [draws, 1].
+
+    The probability that a positive is ranked above a negative, ties counting half (Mann-Whitney U / (P N)); nan where
+    one of the classes is missing.
 
     Args:
-        label: [S], 1 for positive.
-        probability: [S].
-
-    Returns:
-        nan where one of the classes is missing.
+        label, score: [n], 1 for positive.
+        codes: [n] each sample's cluster, 0 .. clusters - 1.
     """
-    return _auroc_of_ranks(np.asarray(label) == 1, np.unique(np.asarray(probability), return_inverse=True)[1])
+    positive, ranks = np.asarray(label) == 1, np.unique(np.asarray(score), return_inverse=True)[1]
+    shape = (int(ranks.max(initial=-1)) + 1, clusters)
+    up, down = (
+        csr_array((np.ones(int(mask.sum())), (ranks[mask], codes[mask])), shape=shape) for mask in (positive, ~positive)
+    )
 
+    def some(counts: Floats) -> Floats:
+        above, below = up @ counts.T, down @ counts.T
+        pairs = above.sum(axis=0) * below.sum(axis=0)
+        wins = (above * (np.cumsum(below, axis=0) - 0.5 * below)).sum(axis=0)
+        return ratios(np.column_stack([wins, pairs]))
 
-def _auroc_of_ranks(positive: NDArray[np.bool_], rank: NDArray[np.integer]) -> float:
-    width = int(rank.max(initial=-1)) + 1
-    up, down = (np.bincount(rank[mask], minlength=width) for mask in (positive, ~positive))
-    pairs = float(up.sum()) * float(down.sum())
-    return float((up * (np.cumsum(down) - 0.5 * down)).sum() / pairs) if pairs else math.nan
+    rows = max(1, CELLS // max(1, shape[0]))
+    return lambda counts: np.concatenate([some(counts[i : i + rows]) for i in range(0, len(counts), rows)])
 
 
 def value_of(parts: Floats, statistic: Statistic) -> float:
@@ -118,13 +132,11 @@ def interval_of_auroc(
     label: ArrayLike, probability: ArrayLike, clusters: ArrayLike, settings: EvaluationConfig
 ) -> Interval:
     """Value and interval of AUROC, on the same draws."""
-    positive = np.asarray(label) == 1
-    rank = np.unique(np.asarray(probability), return_inverse=True)[1]
-
-    def of_rows(rows: NDArray[np.intp]) -> float:
-        return _auroc_of_ranks(positive[rows], rank[rows])
-
-    return _bounded(bootstrap_of_rows(of_rows, clusters, settings.resamples, settings.seed), settings.confidence)
+    names, codes = np.unique(np.asarray(clusters), return_inverse=True)
+    statistic = auroc_of_counts(label, probability, codes, len(names))
+    return _bounded(
+        bootstrap_of_counts(statistic, len(names), settings.resamples, settings.seed)[0], settings.confidence
+    )
 
 
 def _bounded(found: Bootstrap, confidence: float) -> Interval:

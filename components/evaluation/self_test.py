@@ -30,7 +30,7 @@ from components.evaluation.statistics import (
 )
 
 Floats = NDArray[np.float64]
-Rule = Callable[[list[PairedDifference]], str]  # differences of the heads -> PROMOTE, HOLD or REJECT
+Rule = Callable[[list[PairedDifference]], str]  # differences, one a question -> PROMOTE, HOLD or REJECT
 
 DECISIONS = ("PROMOTE", "HOLD", "REJECT")
 CONFIDENCE = 0.95  # of the intervals of rates
@@ -54,12 +54,12 @@ class Rate:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A truth: by how many margins the candidate is better on each head (negative: worse), and what is then false.
+    """A truth: by how many margins the candidate is better in each question (negative: worse), and what is then false.
 
     Attributes:
         name: for people.
-        head: index of the head that the scenario is about; None where nothing is planted.
-        margins: [heads].
+        head: index of the question that the scenario is about; None where nothing is planted.
+        margins: [questions].
         false: decisions that claim what is not so.
         sought: the decision that sees what was planted; None where there is nothing to see.
     """
@@ -73,7 +73,7 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Measured:
-    """A scenario's decisions and [replays, heads] differences candidate - champion that were seen."""
+    """A scenario's decisions and [replays, questions] differences candidate - champion that were seen."""
 
     scenario: Scenario
     rates: dict[str, Rate]
@@ -96,30 +96,30 @@ class Sizing:
 def scenarios(of: World, config: GateConfig) -> tuple[list[Scenario], list[str]]:
     """What is planted, and the names of what cannot be: a head at .01 has not .02 to lose.
 
-    Equal models; each head worse by one and by two margins while the other primary heads gain two (the candidate that
-    hides its harm, which is the hardest to keep out); each primary head better by one and by two margins.
+    Equal models; each head and slice worse by one and by two margins while the other primary heads gain two (the
+    candidate that hides its harm, which is the hardest to keep out); each primary head better by one and by two.
     """
-    heads = range(len(config.heads))
-    primary = [h for h in heads if config.heads[h].role == "primary"]
+    heads = range(len(of.questions))
+    primary = [h for h in heads if of.questions[h].head.role == "primary"]
     improve = config.policy == "improve"
-    equal = Scenario("equal", None, (0.0,) * len(config.heads), ("PROMOTE", "REJECT") if improve else ("REJECT",), None)
-    gains = {h: _most(of, config, h) for h in primary}
+    equal = Scenario("equal", None, (0.0,) * len(heads), ("PROMOTE", "REJECT") if improve else ("REJECT",), None)
+    gains = {h: _most(of, h) for h in primary}
     found, impossible = [equal], []
     for times in (1, 2):
         for h in heads:
             truth = [-float(times) if i == h else gains.get(i, 0.0) for i in heads]
             false = ("PROMOTE", "REJECT") if times == 1 else ("PROMOTE",)
-            name = f"{_name(config, h)} worse by {_margins(times)}"
+            name = f"{of.questions[h].name} worse by {_margins(times)}"
             found.append(Scenario(name, h, tuple(truth), false, "REJECT" if times > 1 else None))
     for times in (1, 2):
         for h in primary:
             truth = [float(times) if i == h else 0.0 for i in heads]
             found.append(
-                Scenario(f"{_name(config, h)} better by {_margins(times)}", h, tuple(truth), ("REJECT",), "PROMOTE")
+                Scenario(f"{of.questions[h].name} better by {_margins(times)}", h, tuple(truth), ("REJECT",), "PROMOTE")
             )
     possible = []
     for each in found:
-        if np.isnan(chances(of, config, np.array(each.margins))).any():
+        if np.isnan(chances(of, np.array(each.margins))).any():
             impossible.append(each.name)
         else:
             possible.append(each)
@@ -130,9 +130,9 @@ def measure(
     of: World, config: GateConfig, rule: Rule, scenario: Scenario, size: int, replays: int, seed: Sequence[int]
 ) -> Measured:
     """Lets the rule decide `replays` evaluation sets of `size` clusters in which the scenario is true."""
-    moved = chances(of, config, np.array(scenario.margins))
+    moved = chances(of, np.array(scenario.margins))
     generator = np.random.default_rng(list(seed))
-    heads = len(config.heads)
+    heads = len(of.questions)
     decisions: Counter[str] = Counter()
     differences = []
     for count in _chunks(replays, max(size, config.resamples) * 4 * heads):
@@ -145,7 +145,7 @@ def measure(
 
 
 def compared(sets: Floats, config: GateConfig) -> Iterator[list[PairedDifference]]:
-    """The heads' paired differences of each of [replays, size, 2, 2, heads] evaluation sets, as the gate has them."""
+    """The paired differences of each of [replays, size, 2, 2, questions] evaluation sets, as the gate has them."""
     replays, size, _, _, heads = sets.shape
     hit_a, of_a, hit_b, of_b = (
         sets[:, :, side, part].transpose(1, 0, 2).reshape(size, replays * heads) for side in (0, 1) for part in (0, 1)
@@ -192,15 +192,12 @@ def _chunks(replays: int, cells: int) -> Iterator[int]:
         yield min(step, replays - start)
 
 
-def _most(of: World, config: GateConfig, head: int) -> float:
+def _most(of: World, question: int) -> float:
     """Two margins, or as much better as the head can become."""
-    chance = of.room if config.heads[head].direction == "higher" else of.share
-    return min(2.0, float(chance[head]) / config.heads[head].margin * (1 - 1e-9))
+    head = of.questions[question].head
+    chance = of.room if head.direction == "higher" else of.share
+    return min(2.0, float(chance[question]) / head.margin * (1 - 1e-9))
 
 
 def _margins(times: int) -> str:
     return "its margin" if times == 1 else "twice its margin"
-
-
-def _name(config: GateConfig, head: int) -> str:
-    return f"{config.heads[head].head} {config.heads[head].metric}"

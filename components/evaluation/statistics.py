@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +28,7 @@ CELLS = 1 << 21  # counts held at a time: 16 MB
 MANY = 1_000  # clusters from which on counts are Poisson
 POISSON_STEPS = np.rint(65_536 * pdtr(np.arange(12), 1.0))
 POISSON = np.searchsorted(POISSON_STEPS, np.arange(65_536), side="right").astype(np.float64)
-JACKKNIFE_GROUPS = 200  # a statistic of rows is left-one-out over at most so many groups of clusters
+JACKKNIFE_GROUPS = 200  # a statistic of counts is left-one-out over at most so many groups of clusters
 POWER = 0.8
 
 
@@ -153,12 +153,32 @@ def paired_differences(
     results = []
     for j, bootstrap in enumerate(found):
         informative = int(np.count_nonzero((a_of[:, j] > 0) | (b_of[:, j] > 0)))
-        bootstrap = Bootstrap(bootstrap.value, bootstrap.draws, bootstrap.jackknife, informative)
         differing = int(np.count_nonzero((a[:, j] != b[:, j]) | (a_of[:, j] != b_of[:, j])))
         value_a, value_b = (float(_divide(h[:, j].sum(), o[:, j].sum())) for h, o in ((a, a_of), (b, b_of)))
-        low, high = bca_interval(bootstrap, confidence)
-        results.append(PairedDifference(value_a, value_b, bootstrap.value, low, high, bootstrap, differing))
+        results.append(paired(value_a, value_b, replace(bootstrap, clusters=informative), differing, confidence))
     return results
+
+
+def paired_statistic(
+    both: Statistic, informative: int, differing: int, clusters: int, resamples: int, confidence: float, seed: int
+) -> PairedDifference:
+    """Two models' whole statistic on the same draws of clusters.
+
+    Args:
+        both: counts [draws, clusters] -> [draws, 2], the statistic of a and of b.
+        informative: how many clusters have a say in it.
+        differing: on how many the two are not the same.
+        clusters: how many there are.
+    """
+    values = both(np.ones((1, clusters)))[0]
+    found = bootstrap_of_counts(lambda counts: -np.diff(both(counts)), clusters, resamples, seed)[0]
+    return paired(*values, replace(found, clusters=informative), differing, confidence)
+
+
+def paired(value_a: float, value_b: float, bootstrap: Bootstrap, differing: int, confidence: float) -> PairedDifference:
+    """The record of a difference from its distribution."""
+    low, high = bca_interval(bootstrap, confidence)
+    return PairedDifference(float(value_a), float(value_b), bootstrap.value, low, high, bootstrap, differing)
 
 
 def cluster_sums(columns: Floats, clusters: ArrayLike) -> Floats:
@@ -222,30 +242,29 @@ def bootstrap_of_sums(sums: Floats, statistic: Statistic, resamples: int, seed: 
     """
     total = sums.sum(axis=0)
     draws = np.concatenate([statistic(counts @ sums) for counts in resampled_counts(len(sums), resamples, seed)])
-    values, jackknife = statistic(total[None])[0], statistic(total - sums)
+    return _bootstraps(statistic(total[None])[0], draws, statistic(total - sums), len(sums))
+
+
+def bootstrap_of_counts(statistic: Statistic, clusters: int, resamples: int, seed: int) -> list[Bootstrap]:
+    """Resamples statistics that no sums give (AUROC): `statistic` takes how often each cluster stands in the sample.
+
+    Args:
+        statistic: counts [draws, clusters] -> [draws, k].
+
+    Returns:
+        k distributions, on the draws of `bootstrap_of_sums` with the same seed, so that the two can be paired.
+    """
+    draws = np.concatenate([statistic(counts) for counts in resampled_counts(clusters, resamples, seed)])
+    groups = np.arange(clusters) % JACKKNIFE_GROUPS
+    left_out = (groups != np.arange(min(clusters, JACKKNIFE_GROUPS))[:, None]).astype(np.float64)
+    return _bootstraps(statistic(np.ones((1, clusters)))[0], draws, statistic(left_out), clusters)
+
+
+def _bootstraps(values: Floats, draws: Floats, jackknife: Floats, clusters: int) -> list[Bootstrap]:
     return [
-        Bootstrap(float(v), _finite(d), _finite(j), len(sums))
+        Bootstrap(float(v), _finite(d), _finite(j), clusters)
         for v, d, j in zip(values, draws.T, jackknife.T, strict=True)
     ]
-
-
-def bootstrap_of_rows(
-    statistic: Callable[[NDArray[np.intp]], float], clusters: ArrayLike, resamples: int, seed: int
-) -> Bootstrap:
-    """Resamples a statistic of whole rows that no sums give (AUROC): `statistic(row numbers)`, rows may repeat.
-
-    The draws are those of `bootstrap_of_sums` with the same seed, so the two can be paired.
-    """
-    found, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    order = np.argsort(codes, kind="stable")
-    draws = [
-        statistic(np.repeat(order, row[codes[order]].astype(np.intp)))
-        for counts in resampled_counts(len(found), resamples, seed)
-        for row in counts
-    ]
-    groups = codes % JACKKNIFE_GROUPS
-    jackknife = [statistic(np.flatnonzero(groups != g)) for g in range(min(len(found), JACKKNIFE_GROUPS))]
-    return Bootstrap(float(statistic(order)), _finite(np.array(draws)), _finite(np.array(jackknife)), len(found))
 
 
 def ratios(totals: Floats) -> Floats:

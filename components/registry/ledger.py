@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 
 from components.errors import EquipoiseError, Exit, misconfigured
 from components.files import sha256_json
@@ -28,14 +28,18 @@ from components.registry.ledger_chain import (
 )
 from components.registry.ledger_rules import PromotionBlocked as PromotionBlocked
 from components.registry.ledger_rules import StaleChampion as StaleChampion
+from components.registry.ledger_rules import StaleLook as StaleLook
 from components.registry.ledger_rules import (
     blocked_error,
     blocked_for,
+    comparisons,
     draft_of,
     expect_generation,
+    expect_look,
     expect_registered,
     generation_of,
     last_event,
+    look_of,
     registration,
     replayed,
     same_decision,
@@ -44,7 +48,7 @@ from components.registry.ledger_rules import (
     version_error,
     version_number,
 )
-from components.registry.ledger_schema import JUDGEMENTS, LEDGER, SWITCHES
+from components.registry.ledger_schema import LEDGER, SWITCHES
 from components.registry.ledger_store import Store
 
 ROWS = 1_000  # fetched at a time: reading a long ledger takes no more memory than a short one
@@ -154,6 +158,7 @@ class Ledger:
 
         Raises:
             StaleChampion: E_STALE_CHAMPION (75): the champion changed since `expected_generation`.
+            StaleLook: E_STALE_LOOK (75): the hold-out was looked at meanwhile.
             PromotionBlocked: E_PROMOTION_BLOCKED (10): a rollback stands and the version brings no newer data.
             EquipoiseError: E_LEDGER_VERSION (66 unregistered, 78 already the champion).
         """
@@ -165,6 +170,7 @@ class Ledger:
             current = last_event(connection, workload, LEDGER.c.event.in_(SWITCHES))
             expect_generation(workload, current, expected_generation)
             expect_registered(connection, workload, draft["version"])
+            expect_look(connection, draft, details)
             if automatic and blocked_for(connection, workload, draft["version"]):
                 raise blocked_error(workload, draft["version"])
             return self._append(connection, draft | switch_to(workload, draft["version"], current))
@@ -185,6 +191,7 @@ class Ledger:
         """Records a judgement that changes nothing, or a repair, which may concern no version (None).
 
         Raises:
+            StaleLook: E_STALE_LOOK (75): the hold-out was looked at meanwhile.
             EquipoiseError: E_LEDGER_VERSION (66) when the version is not registered, or none is named of a judgement.
         """
         with self._store.writing() as connection:
@@ -194,6 +201,7 @@ class Ledger:
                 return done
             if event != "repair" or version is not None:
                 expect_registered(connection, workload, draft["version"])
+            expect_look(connection, draft, details)
             return self._append(connection, draft | {"generation": generation_of(connection, workload)})
 
     def rollback(
@@ -282,14 +290,14 @@ class Ledger:
             return [event_of(row) for row in connection.execute(query).mappings()]
 
     def looks(self, workload: str, evaluation_digest: str) -> int:
-        """How many judgements were made on that evaluation set: a hold-out wears out."""
-        query = select(func.count()).where(
-            LEDGER.c.workload == workload,
-            LEDGER.c.evaluation_digest == evaluation_digest,
-            LEDGER.c.event.in_(JUDGEMENTS),
-        )
+        """How many comparisons were judged on that evaluation set: a hold-out wears out."""
         with self._store.reading() as connection:
-            return connection.execute(query).scalar_one()
+            return len(comparisons(connection, workload, evaluation_digest))
+
+    def look(self, workload: str, evaluation_digest: str, comparison: str) -> int:
+        """1, 2, ...: which look at that evaluation set a comparison was, or would be now."""
+        with self._store.reading() as connection:
+            return look_of(connection, workload, evaluation_digest, comparison)
 
     def registered(self, workload: str, version: int | str) -> Mapping[str, Any]:
         """What registering the version recorded: `artefact_digest`, `data_digest`, `model_digest`, `run_id`.

@@ -10,13 +10,18 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from components.errors import EquipoiseError, Exit, misconfigured, missing
 from components.registry.ledger_chain import Event, Replay, canonical, event_of, replay
-from components.registry.ledger_schema import LEDGER, SWITCHES
+from components.registry.ledger_schema import JUDGEMENTS, LEDGER, SWITCHES
 
+COMPARISON, LOOK = "comparison", "look"  # in a judgement's details: what was compared, and the look it was judged as
 TEXT_LIMIT = 2_000  # characters of an actor, a reason, a key
 
 
 class StaleChampion(EquipoiseError):
     """The champion changed since the candidate was judged: judge again against the new one, never promote blindly."""
+
+
+class StaleLook(EquipoiseError):
+    """Another judgement looked at the hold-out meanwhile: conclude again at the alpha that is left for this look."""
 
 
 class PromotionBlocked(EquipoiseError):
@@ -147,6 +152,44 @@ def expect_generation(workload: str, current: Event | None, expected: int) -> No
             f"the champion must still be that of generation {expected}",
             got=f"generation {generation}, version {current.version if current else None}",
             hint="Judge the candidate again against the new champion",
+            exit_code=Exit.BUSY,
+        )
+
+
+def comparisons(connection: Connection, workload: str, evaluation_digest: str) -> list[str]:
+    """What was compared on that evaluation set, in the order of the first time; an event that names nothing stands
+    for itself.
+
+    The same two versions under the same rules again give the same answer: that is no further look.
+    """
+    query = select(LEDGER).where(
+        LEDGER.c.workload == workload,
+        LEDGER.c.evaluation_digest == evaluation_digest,
+        LEDGER.c.event.in_(JUDGEMENTS),
+    )
+    events = (event_of(row) for row in connection.execute(query.order_by(LEDGER.c.sequence)).mappings())
+    return list(dict.fromkeys(e.document()["details"].get(COMPARISON) or e.decision_key for e in events))
+
+
+def look_of(connection: Connection, workload: str, evaluation_digest: str, comparison: str) -> int:
+    """1, 2, ...: which look at that evaluation set the comparison was, or would be now."""
+    known = comparisons(connection, workload, evaluation_digest)
+    return known.index(comparison) + 1 if comparison in known else len(known) + 1
+
+
+def expect_look(connection: Connection, draft: Mapping[str, Any], details: Mapping[str, Any] | None) -> None:
+    """Raises StaleLook (75) when another comparison took the look that a judgement was made as."""
+    made = details or {}
+    if LOOK not in made or draft["evaluation_digest"] is None:
+        return
+    look = look_of(connection, draft["workload"], draft["evaluation_digest"], made[COMPARISON])
+    if look != made[LOOK]:
+        raise StaleLook(
+            "STALE_LOOK",
+            f"ledger {draft['workload']}",
+            f"the judgement must be look {look} at the hold-out",
+            got=f"look {made[LOOK]}",
+            hint="Conclude again at the alpha of that look",
             exit_code=Exit.BUSY,
         )
 

@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import binom, norm
 
 from components.evaluation.self_test import Measured, Scenario, broken, compared, rate, scenarios, sizing
-from components.evaluation.self_test_world import drawn_set, world
+from components.evaluation.self_test_world import drawn_set
 from components.evaluation.statistics import paired_difference
-from tests.evaluation.test_self_test_world import config, table
+from tests.evaluation.test_self_test_world import config, made, table
 
 
 def test_the_interval_of_a_rate_is_clopper_and_pearsons() -> None:
@@ -55,7 +55,7 @@ def test_harm_that_hides_in_few_clusters_needs_as_many_as_meet_it() -> None:
 def test_scenarios_plant_what_there_is_room_for() -> None:
     users = [f"u{i}" for i in range(20)]
     right = [1.0] * 17 + [0.0] * 3  # .85: may gain one margin of .1 but not two
-    of = world(table(right, [0.1] * 20, [1.0] * 20, users), table(right, [0.2] * 20, [1.0] * 20, users), config())
+    of = made(table(right, [0.1] * 20, [1.0] * 20, users), table(right, [0.2] * 20, [1.0] * 20, users), config())
     possible, impossible = scenarios(of, config())
     assert impossible == ["span f1 worse by twice its margin", "tool accuracy better by twice its margin"]
     names = [each.name for each in possible]
@@ -69,7 +69,7 @@ def test_scenarios_plant_what_there_is_room_for() -> None:
 def test_promoting_an_equal_model_is_false_under_improve_alone() -> None:
     users = ["a", "b"]
     same = table([1.0, 0.0], [0.5, 0.5], [1.0, 1.0], users)
-    of = world(same, same, config())
+    of = made(same, same, config())
     assert scenarios(of, config())[0][0].false == ("PROMOTE", "REJECT")
     assert scenarios(of, config().model_copy(update={"policy": "refresh"}))[0][0].false == ("REJECT",)
 
@@ -81,7 +81,7 @@ def test_many_replays_at_once_are_each_the_comparison_made_alone() -> None:
         table(list((generator.random(120) < 0.7) * 1.0), list(generator.random(120)), [1.0] * 120, users)
         for _ in range(2)
     )
-    of, settings = world(ours, theirs, config()), config()
+    of, settings = made(ours, theirs, config()), config()
     sets = np.stack([drawn_set(of, np.array([-0.2, 0.0]), 30, generator) for _ in range(5)])
     together = list(compared(sets, settings))
     assert len(together) == 5

@@ -15,13 +15,14 @@ from statsmodels.stats.multitest import multipletests
 
 from components.errors import EquipoiseError
 from components.evaluation import statistics
+from components.evaluation.metrics import auroc_of_counts
 from components.evaluation.statistics import (
     Bootstrap,
     Interval,
     acceleration,
     bca_interval,
     bca_level,
-    bootstrap_of_rows,
+    bootstrap_of_counts,
     bootstrap_of_sums,
     calibration_error,
     cluster_sums,
@@ -287,9 +288,14 @@ def test_macro_f1_of_sums_is_scikit_learns() -> None:
     sums = cluster_sums(np.hstack([one_hot & chosen, chosen, one_hot]).astype(float), clusters)
     by_sums = bootstrap_of_sums(sums, macro_f1, 50, 6)[0]
     assert by_sums.value == pytest.approx(f1_score(labels, predictions, average="macro"))
-    by_rows = bootstrap_of_rows(lambda r: f1_score(labels[r], predictions[r], average="macro"), clusters, 50, 6)
-    assert by_sums.draws == pytest.approx(by_rows.draws)
-    assert sorted(by_sums.jackknife) == pytest.approx(sorted(by_rows.jackknife))
+
+    def of_counts(counts: np.ndarray) -> np.ndarray:
+        rows = (np.repeat(np.arange(200), row[clusters].astype(int)) for row in counts)
+        return np.array([[f1_score(labels[r], predictions[r], average="macro")] for r in rows])
+
+    by_counts = bootstrap_of_counts(of_counts, 25, 50, 6)[0]
+    assert by_sums.draws == pytest.approx(by_counts.draws)
+    assert by_sums.jackknife == pytest.approx(by_counts.jackknife)
 
 
 def test_calibration_error_by_hand() -> None:
@@ -301,7 +307,7 @@ def test_auroc_is_resampled_as_a_whole() -> None:
     rng = np.random.default_rng(8)
     labels, clusters = rng.integers(2, size=150), rng.integers(40, size=150)
     scores = labels + rng.normal(size=150)
-    found = bootstrap_of_rows(lambda rows: roc_auc_score(labels[rows], scores[rows]), clusters, 200, 1)
+    found = bootstrap_of_counts(auroc_of_counts(labels, scores, clusters, 40), 40, 200, 1)[0]
     assert found.value == pytest.approx(roc_auc_score(labels, scores))
     low, high = bca_interval(found, 0.95)
     assert 0.5 < low < found.value < high < 1

@@ -11,8 +11,9 @@ import pytest
 
 from components.config import GateConfig
 from components.errors import EquipoiseError
+from components.evaluation.judged import Answer, examine
 from components.evaluation.self_test import Measured, Scenario, Sizing, broken, compared, measure, rate, scenarios
-from components.evaluation.self_test_world import HIT, OF, chances, drawn_set, world
+from components.evaluation.self_test_world import HIT, OF, World, chances, drawn_set, world
 from components.registry.gate import conclude, judge
 from components.workloads.tool_calling.baseline import fit_baseline
 from flows.self_test import refusal, self_test, status, text
@@ -59,25 +60,34 @@ def frame(drawn: np.ndarray, side: int) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
+def made(settings: GateConfig, size: int) -> World:
+    return world(examine(scores(1, size), scores(2, size), settings))
+
+
+def concluded(settings: GateConfig, of: World, pairs, size: int):
+    answers = [Answer(question, pair, size) for question, pair in zip(of.questions, pairs, strict=True)]
+    return conclude(settings, answers, size, size)
+
+
 @pytest.mark.parametrize("size", [220, 1100])  # counts are drawn in another way from 1,000 clusters on
 def test_a_replay_is_what_the_gate_says_of_the_same_tables(size):
     """Every number of the report, for sets with and without harm; all of them resampled in one go."""
-    settings, generator = config(), np.random.default_rng(1)
-    of = world(scores(1, 200), scores(2, 200), settings)
+    settings, generator = config(resamples=1000), np.random.default_rng(1)
+    of = made(settings, 200)
     truths = [(0.0, 0.0, 0.0), (0.0, -1.0, 0.0), (-1.0, -1.0, 0.0), (6.0, 6.0, 6.0), (2.0, 2.0, -4.0)]
-    sets = [drawn_set(of, chances(of, settings, np.array(truth)), size, generator) for truth in truths]
+    sets = [drawn_set(of, chances(of, np.array(truth)), size, generator) for truth in truths]
     decisions = set()
     for drawn, pairs in zip(sets, compared(np.stack(sets), settings), strict=True):
         alone = judge(frame(drawn, 0), frame(drawn, 1), settings)
-        assert conclude(settings, pairs, [size] * 3, size, size).document() == alone.document()
+        assert concluded(settings, of, pairs, size).document() == alone.document()
         decisions.add(alone.decision)
     assert decisions == {"PROMOTE", "HOLD", "REJECT"}
 
 
 @pytest.fixture(scope="module")
 def enough():
-    """Replays of 500 conversations, which suffice for a margin of .03."""
-    return self_test(scores(1, 500), scores(2, 500), config(), 200, None, W, quiet)
+    """Replays of 550 conversations, which suffice for a margin of .03."""
+    return self_test(scores(1, 550), scores(2, 550), config(), 120, None, W, quiet)
 
 
 def rates(document, name):
@@ -88,11 +98,11 @@ def rates(document, name):
 def test_equal_models_are_promoted_and_rejected_within_alpha():
     """A thousand sets in which both sides are the same by construction."""
     settings = config()
-    of = world(scores(1, 400), scores(2, 400), settings)
+    of = made(settings, 400)
     equal = scenarios(of, settings)[0][0]
 
     def verdict(pairs):
-        return conclude(settings, pairs, [400] * 3, 400, 400).decision
+        return concluded(settings, of, pairs, 400).decision
 
     found = measure(of, settings, verdict, equal, 400, 1000, (settings.seed,))
     assert found.rates["PROMOTE"].value <= 0.05 and found.rates["REJECT"].value <= 0.05
@@ -103,10 +113,10 @@ def test_equal_models_are_promoted_and_rejected_within_alpha():
 def test_the_size_the_noise_and_the_score_of_a_head_that_suffices(enough):
     assert enough["error"] is None and status(enough, quiet) == 0 and enough["impossible"] == []
     for head in enough["heads"]:
-        assert head["detectable"] <= head["margin"] and head["needed"] <= 500
+        assert head["detectable"] <= head["margin"] and head["needed"] <= 550
         assert head["score"] == pytest.approx(0.8, abs=0.03)
-        # Each side is right on its own in a tenth of the samples: 2 x .1 x .8 x .2 of them differ, 2,000 in all.
-        assert head["noise"] == pytest.approx((2 * 0.1 * 0.8 * 0.2 / 2000) ** 0.5, rel=0.2)
+        # Each side is right on its own in a tenth of the samples: 2 x .1 x .8 x .2 of them differ, 2,200 in all.
+        assert head["noise"] == pytest.approx((2 * 0.1 * 0.8 * 0.2 / 2200) ** 0.5, rel=0.2)
 
 
 def test_harm_of_the_margin_passes_within_alpha_and_of_twice_the_margin_is_caught(enough):
@@ -114,7 +124,7 @@ def test_harm_of_the_margin_passes_within_alpha_and_of_twice_the_margin_is_caugh
         once = rates(enough, f"{head} {metric} worse by its margin")
         assert once["PROMOTE"]["low"] <= 0.05 and once["REJECT"]["low"] <= 0.05
         twice = rates(enough, f"{head} {metric} worse by twice its margin")
-        assert twice["REJECT"]["low"] >= 0.95 and twice["PROMOTE"]["count"] == 0
+        assert twice["REJECT"]["value"] >= 0.95 and twice["REJECT"]["low"] >= 0.9 and twice["PROMOTE"]["count"] == 0
 
 
 def test_an_improvement_is_seen_the_more_the_larger_it_is(enough):
@@ -140,6 +150,7 @@ def test_too_few_conversations_are_refused_with_the_number_that_would_do():
 
 def test_a_gate_that_breaks_its_promise_is_refused_before_one_that_sees_too_little():
     settings = config()
+    of = made(settings, 20)
     truth = Scenario("equal", None, (0.0,) * 3, ("PROMOTE", "REJECT"), None)
 
     def found(promoted: int) -> Measured:
@@ -147,13 +158,13 @@ def test_a_gate_that_breaks_its_promise_is_refused_before_one_that_sees_too_litt
         return Measured(truth, {name: rate(n, 1000) for name, n in counts.items()}, np.zeros((1000, 3)))
 
     weak, strong = Sizing(0.02, 0.06, 900), Sizing(0.005, 0.015, 200)
-    error = refusal(settings, [found(90)], [strong, weak, strong], 300, W)
+    error = refusal(of, settings, [found(90)], [strong, weak, strong], 300, W)
     assert error is not None and (error.code, int(error.exit_code)) == ("E_GATE_SIZE", 78)
     assert "PROMOTE in 0.090 (0.073 to 0.109) of replays: equal" in str(error)
-    error = refusal(settings, [found(30)], [strong, weak, strong], 300, W)
+    error = refusal(of, settings, [found(30)], [strong, weak, strong], 300, W)
     assert error is not None and error.code == "E_GATE_POWER" and "tool accuracy" in error.place
     assert "900 conversations" in error.hint
-    assert refusal(settings, [found(30)], [strong] * 3, 300, W) is None
+    assert refusal(of, settings, [found(30)], [strong] * 3, 300, W) is None
 
 
 def test_the_same_seed_gives_the_same_document_and_another_does_not():
@@ -173,7 +184,7 @@ def test_the_text_says_what_the_document_says():
     document = self_test(scores(1, 60), scores(2, 60), config(0.15), 100, None, W, quiet)
     shown = text({"workload": W, "version": "version 2", "against": "version 1", **document})
     assert shown.startswith(
-        "tool_calling: version 2 and version 1, 100 replays of 60 conversations, policy improve, alpha 0.05"
+        "tool_calling: version 2 and version 1, 100 replays of 60 conversations, policy improve, alpha 0.0304 of 0.05"
     )
     assert "cannot be planted, the score leaves no room: decision accuracy better by twice its margin" in shown
     for each in document["scenarios"]:

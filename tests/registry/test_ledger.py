@@ -20,6 +20,7 @@ from components.registry.ledger import (
     Ledger,
     PromotionBlocked,
     StaleChampion,
+    StaleLook,
     decision_key,
     open_ledger,
     parse_time,
@@ -304,6 +305,42 @@ def test_looks_count_judgements_of_one_evaluation_set(ledger: Ledger) -> None:
     assert [ledger.looks(W, digest) for digest in ("eval-1", "eval-2", "eval-3")] == [3, 1, 0]
     assert ledger.champion(W) == 1
     assert {e.generation for e in ledger.history(W)[4:]} == {1}
+
+
+def test_the_same_comparison_again_is_no_further_look(ledger: Ledger) -> None:
+    register(ledger, 1, 2, 3)
+    promote(ledger, 1, 0)
+
+    def hold(version: int, comparison: str, look: int, key: str) -> None:
+        details = {"comparison": comparison, "look": look}
+        ledger.record(W, "hold", version, key=key, actor="a", reason="", evaluation_digest="eval", details=details)
+
+    assert ledger.look(W, "eval", "2 against 1") == 1
+    hold(2, "2 against 1", 1, "k1")
+    hold(2, "2 against 1", 1, "k1")  # the same key: one event
+    hold(2, "2 against 1", 1, "k2")  # asked by name: the same look
+    assert [ledger.look(W, "eval", c) for c in ("2 against 1", "3 against 1")] == [1, 2]
+    assert ledger.looks(W, "eval") == 1 and ledger.look(W, "other", "3 against 1") == 1
+    hold(3, "3 against 1", 2, "k3")
+    assert ledger.looks(W, "eval") == 2
+
+
+def test_of_two_judgements_side_by_side_one_gets_the_look(ledger: Ledger) -> None:
+    """Both were concluded as the first look; the second to write must conclude again at what is left for it."""
+    register(ledger, 1, 2, 3)
+    promote(ledger, 1, 0)
+    first, second = ({"comparison": f"{v} against 1", "look": 1} for v in (2, 3))
+    ledger.record(W, "hold", 2, key="a", actor="a", reason="", evaluation_digest="eval", details=first)
+    before = len(ledger.history(W))
+    with pytest.raises(StaleLook, match="must be look 2 at the hold-out, got look 1") as caught:
+        ledger.promote(W, 3, expected_generation=1, evaluation_digest="eval", report_sha256=None, key="b", actor="a",
+                       reason="", details=second)  # fmt: skip
+    assert (caught.value.code, caught.value.exit_code) == ("E_STALE_LOOK", 75)
+    assert len(ledger.history(W)) == before and ledger.champion(W) == 1
+    again = second | {"look": 2}
+    ledger.promote(W, 3, expected_generation=1, evaluation_digest="eval", report_sha256=None, key="b", actor="a",
+                   reason="", details=again)  # fmt: skip
+    assert ledger.champion(W) == 3 and ledger.looks(W, "eval") == 2
 
 
 def test_a_repair_may_concern_no_version_and_a_judgement_never(ledger: Ledger) -> None:
