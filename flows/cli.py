@@ -12,6 +12,7 @@ import typer
 from flows import present, terminal
 from flows.cli_doctor import doctor
 from flows.cli_gate import gate
+from flows.cli_init import init
 from flows.cli_lineage import diff, lineage, reproduce
 from flows.cli_report import report
 from flows.cli_shadow import shadow
@@ -319,6 +320,9 @@ def data(
     from flows.raw_data import listing
 
     terminal.emit(listing(where, workload, fetch, verify, folder, terminal.say), json, present.data)
+
+
+app.command(epilog=example("equipoise init tool_calling ../assistant"))(init)
 
 
 @app.command(epilog=example("equipoise deploy tool_calling --dry-run"))

@@ -10,6 +10,7 @@ from typing import Any
 
 from components.errors import bad_data
 from components.files import write_text
+from components.registry import tracking
 from flows import report_decision, report_sections
 from flows.registration import Desk, desk
 from flows.report_parts import Section
@@ -18,12 +19,15 @@ from flows.state import Place
 
 TEMPLATES = Path(__file__).with_name("templates")
 PAGE, STYLE = "report.html.j2", "report.css"
+KEPT = "report.html"  # in `report/` of the version's run
 
 Say = Callable[[str], object]
 
 
 def report(place: Place, workload: str, version: int | None, output: Path | None, say: Say) -> dict[str, Any]:
-    """Writes the report of a version; of None that of the model trained here, or of the champion.
+    """Writes the report of a version into a file and to its MLflow run.
+
+    `version` None: that of the model trained here last; without one, of the champion.
 
     Args:
         output: the file [default: `reports/<workload>/<version>.html` in the state folder].
@@ -50,8 +54,11 @@ def write(at: Desk, version: int | None, output: Path | None = None) -> dict[str
             hint = f"Run `equipoise evaluate {at.name}` again; --debug shows which value is missing"
             got, rule = f"{type(error).__name__}: {error}", "its records must have the form they were written in"
             raise bad_data(at.name, rule, got=got, hint=hint, code="RECORD") from error
+        html = render(headline, sections)
+        if records.made:
+            write_text(scratch / KEPT, html)
+            tracking.keep_files(at.store, records.made["artefact"]["run_id"], [scratch / KEPT], "report")
     target = output or at.place.state / "reports" / at.name / f"{records.version or 'unregistered'}.html"
-    html = render(headline, sections)
     write_text(target, html)
     without = {section.id: section.empty for section in sections if not section.parts}
     return {"workload": at.name, "version": records.version, "title": headline.title, "said": headline.paragraph,

@@ -31,6 +31,7 @@ from flows.report_records import Records
 
 CALIBRATED = ("ece", "brier", "nll", "log_loss")  # metrics of how well a probability is meant
 APART = ("losses", "reliability")  # pictures that stand in chapters of their own
+NUMBER_CELL = r"(?<=</td>\n)<td>(?=[-+−\d.,%/ \[\]e]+</td>)"  # any but the first of a row
 LINES = 400  # of the evaluation's text
 ROW = ("slice", "value", "n", "judged", "metrics", "others")  # of slices.json; what else a row has is another model
 COLUMNS = 5  # metrics of a slice that are shown where the gate judges none of them
@@ -142,7 +143,11 @@ def metrics(records: Records) -> Section:
     keys, against = list(dict.fromkeys([*first, *document["metrics"]])), _against(document)
     parts.append(_beside(document, keys, against if len(against) == 1 else {}))
     if len(against) > 1:
-        rows = [[Cell(name(key)), *(_difference(row.get(key)) for row in against.values())] for key in keys]
+        rows = [
+            [Cell(name(key)), *(_difference(row.get(key)) for row in against.values())]
+            for key in keys
+            if any(key in row for row in against.values())
+        ]
         caption = "The model less each other, on the same samples"
         parts.append(Table(("metric", *map(name, against)), rows, caption=caption))
     parts += [picture(path, name(each)) for each, path in records.pictures.items() if each not in APART]
@@ -217,7 +222,8 @@ def cost(records: Records) -> Section:
     parts: list[Part] = []
     if (document := records.evaluation.get("cost")) is not None:
         keys = list(dict.fromkeys(key for row in document.values() for key in row))
-        rows = [[Cell(name(each)), *(Cell(number(row.get(key))) for key in keys)] for each, row in document.items()]
+        models = sorted(document.items(), key=lambda pair: pair[0] != "model")
+        rows = [[Cell(name(each)), *(Cell(number(row.get(key))) for key in keys)] for each, row in models]
         parts.append(Table(("", *(COSTS.get(key, name(key)) for key in keys)), rows))
         parts.append(Text("Times are those of the machine that evaluated.", "quiet"))
     if records.made:
@@ -237,7 +243,7 @@ def markdown(text: str) -> str:
     reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link", "autolink"])
     html = reader.render("\n".join(lines[:LINES]) + cut)
     html = html.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
-    return re.sub(r"<td>(?=[-+−]?\d|-</td>|- /)", '<td class="n">', html)
+    return re.sub(NUMBER_CELL, '<td class="n">', html)
 
 
 def _plain(value: Any) -> str:

@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import components
 from components.errors import EquipoiseError, Exit, busy
-from components.files import write_text
+from components.files import write_error, write_text
 from components.registry.curves import read_alarms
 from flows import children
 from flows.children import Say
@@ -173,7 +174,8 @@ def _dvc_error(place: Place, got: str, stage: str = "") -> EquipoiseError:
 
 
 def ensure_repository(place: Place) -> None:
-    """Makes the project a DVC repository: its settings where there are none, and `no_scm` where there is no git.
+    """Makes the project a DVC repository: its settings where there are none, `no_scm` where there is no git, and a link
+    to the product's code where it has none of its own.
 
     Raises:
         EquipoiseError: E_MISSING (66) without dvc.yaml, E_WRITE (73) where the project cannot be written.
@@ -188,12 +190,29 @@ def ensure_repository(place: Place) -> None:
             hint=hint,
             exit_code=Exit.MISSING_INPUT,
         )
+    _link_code(place)
     settings = place.project / ".dvc" / "config"
     if not settings.is_file():
         write_text(settings, "[core]\n    analytics = false\n    autostage = false\n    check_update = false\n")
+        write_text(settings.with_name(".gitignore"), "/config.local\n/tmp\n/cache\n")
     local = place.project / ".dvc" / "config.local"
     if not (place.project / ".git").exists() and "no_scm" not in settings.read_text() and not local.is_file():
         write_text(local, "[core]\n    no_scm = true\n")
+
+
+def _link_code(place: Place) -> None:
+    """Links the product's code, which the stages name as what they depend on, into a project that has none of its own.
+
+    A link whose product is gone is made anew: the project came from another machine or environment.
+    """
+    code = place.project / "components"
+    if code.exists() or "- components/" not in (place.project / "dvc.yaml").read_text(encoding="utf-8"):
+        return
+    try:
+        code.unlink(missing_ok=True)
+        code.symlink_to(Path(components.__file__).parent, target_is_directory=True)
+    except OSError as error:
+        raise write_error(code, error) from error
 
 
 def _environment(place: Place) -> dict[str, str]:

@@ -23,7 +23,7 @@ VERBS = (
     "rollback",
     "history",
 )
-VERBS += ("shadow", "lineage", "diff", "reproduce", "report", "status", "doctor", "data", "deploy", "tour")
+VERBS += ("shadow", "lineage", "diff", "reproduce", "report", "status", "doctor", "data", "init", "deploy", "tour")
 HEAVY = ("torch", "mlflow", "prefect", "optuna", "sklearn", "pandas")
 IMPORTED = (
     "import sys\nfrom flows import cli\nsys.argv = ['equipoise', *{arguments!r}]\n"

@@ -368,6 +368,9 @@ def test_a_version_is_told_from_what_was_kept_with_it(registered, tmp_path):
     told = report.report(registered, W, 1, tmp_path / "out" / "told.html", quiet)
     html = (tmp_path / "out" / "told.html").read_text()
     assert "metrics" not in told["without"] and "0.8000 to 1.0000" in html and told["bytes"] == len(html.encode())
+    with desk(registered, W, None, quiet) as at:
+        shown = tracking.kept_files(at.store, find(at.store, W, 1).run_id, "report", tmp_path)
+    assert shown is not None and (shown / report.KEPT).read_text() == html
     assert "a baseline" not in told["said"] and "has not judged it yet" in told["said"]
 
 
