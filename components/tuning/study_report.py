@@ -249,6 +249,7 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
         axes.set_yticks(range(len(shown)), [each["name"] for each in shown])
         axes.set_ylim(len(shown) - 0.5, -0.6)
         axes.margins(x=0.12)
+        axes.locator_params(axis="x", nbins=5)
         if np.ptp(axes.get_xlim()) < NARROWEST:
             axes.set_xlim(-NARROWEST, NARROWEST)  # nothing differs: a scale of rounding errors would say otherwise
         axes.set_title(metric, fontsize=10)
