@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
     from torch import nn
 
+    from components.evaluation.judged_series import Account
     from components.losses.contract import Batch, Outputs, Term
     from components.losses.health import Rule
 
@@ -53,6 +54,10 @@ class Workload:
             models evaluation finds in the checkpoint's folder `rehearsals/` by these names.
         trial_ratio: (section, prepared, table of `score` of the validation split) -> the Sharpe ratio that evaluation
             deflates by those of all trials of a campaign; None where nothing is deflated.
+        account: (section, prepared, table of `score` of the test split) -> the daily account of its decisions, which
+            the gate's heads `sharpe` and `drawdown` are made of; None where decisions earn nothing.
+        serves: (model folder, its predictor) -> kind (tool, emoji, strategy, ...) -> the names of it that the model can
+            answer with; the gate refuses a candidate that drops one. A kind that is left out is not limited.
         facts: section -> what model.json says beyond the recipe; raises what would keep the model from being used.
         beside: (section, prepared) -> files beside the prepared data that a training reads, such as the manifest of a
             teacher's answers: their bytes are part of what the training is known by.
@@ -82,6 +87,8 @@ class Workload:
     served: Sequence[str] = ()
     rehearsals: Callable[[Any, Path], Mapping[str, tuple[Any, Path]]] = lambda section, prepared: {}
     trial_ratio: Callable[[Any, Path, pl.DataFrame], float] | None = None
+    account: Callable[[Any, Path, pl.DataFrame], Account] | None = None
+    serves: Callable[[Path, Predictor], Mapping[str, Collection[str]]] = lambda folder, predictor: {}
     facts: Callable[[Any], Mapping[str, Any]] = lambda section: {}
     beside: Callable[[Any, Path], Sequence[Path]] = lambda section, prepared: ()
     teach: Callable[[Workload, Any, Path, Callable[..., Any], str | None], str] | None = None

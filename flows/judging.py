@@ -10,8 +10,10 @@ from typing import Any
 
 import polars as pl
 
+from components.evaluation.judged_series import METRICS as SERIES
+from components.evaluation.judged_series import Account
 from components.files import sha256_json, write_atomically, write_json
-from components.registry import aliases, gate_budgets, infrastructure_check
+from components.registry import aliases, gate_budgets, gate_refusals, infrastructure_check
 from components.registry.gate import lay_out, settle
 from components.registry.gate_report import GateReport, draw_forest
 from components.registry.gate_spending import alpha_left
@@ -64,11 +66,16 @@ def first_champion(at: Desk) -> int:
 
 @dataclass(frozen=True)
 class Answered:
-    """A registered version's answers to the test split, and what gave them."""
+    """A registered version's answers to the test split, and the artefact and the predictor that gave them."""
 
-    folder: Path
+    artefact: Path
     predictor: Predictor
     table: pl.DataFrame
+
+    @property
+    def folder(self) -> Path:
+        """The model's own files."""
+        return self.artefact / MODEL
 
 
 def compare(at: Desk, version: int, champion: int) -> GateReport:
@@ -85,24 +92,28 @@ def score(at: Desk, version: int) -> pl.DataFrame:
 
 
 def _answered(at: Desk, version: int) -> Answered:
-    folder = aliases.resolve(at.store, at.name, version, at.artefact_digest(version)) / MODEL
+    artefact = aliases.resolve(at.store, at.name, version, at.artefact_digest(version))
     samples = list(at.record.samples(at.place.prepared(at.name), provenance.TEST))
-    predictor = at.record.load(folder)
+    predictor = at.record.load(artefact / MODEL)
     table = at.record.score(samples, predictor.predict(samples))
     path = at.place.first_scores(at.name, version, provenance.evaluation_digest(at.place, at.name))
     if not list(path.parent.glob(f"{version}-*{path.suffix}")):
         write_atomically(path, table.write_parquet)
-    return Answered(folder, predictor, table)
+    return Answered(artefact, predictor, table)
 
 
 def _concluding(at: Desk, version: int, champion: int) -> Callable[[int], GateReport]:
     """Scores both versions and measures their costs, once; then the report of any look at the hold-out.
 
     A report is kept, with a picture, under its digest in the state.
+
+    Raises:
+        Refused: what `gate_refusals` finds.
     """
     at.say(f"scoring versions {version} and {champion} on the test split")
     ours, theirs = _answered(at, version), _answered(at, champion)
-    asked = lay_out(ours.table, theirs.table, at.section.gate)
+    _check(at, version, ours, theirs)
+    asked = lay_out(ours.table, theirs.table, at.section.gate, _accounts(at, ours, theirs))
     costs = _costs(at, ours, theirs)
 
     def report_of(look: int) -> GateReport:
@@ -113,6 +124,22 @@ def _concluding(at: Desk, version: int, champion: int) -> Callable[[int], GateRe
         return report
 
     return report_of
+
+
+def _check(at: Desk, version: int, ours: Answered, theirs: Answered) -> None:
+    place = f"{at.name} version {version}"
+    gate_refusals.check_fields(place, ours.artefact, theirs.artefact)
+    served = (at.record.serves(each.folder, each.predictor) for each in (ours, theirs))
+    gate_refusals.check_serves(place, *served)
+    gate_refusals.check_alarms(place, ours.folder, at.section.gate.alarms)
+
+
+def _accounts(at: Desk, ours: Answered, theirs: Answered) -> tuple[Account, Account] | None:
+    """The daily accounts of both, where a head is made of them."""
+    if at.record.account is None or not any(head.metric in SERIES for head in at.section.gate.heads):
+        return None
+    prepared = at.place.prepared(at.name)
+    return at.record.account(at.section, prepared, ours.table), at.record.account(at.section, prepared, theirs.table)
 
 
 def _costs(at: Desk, ours: Answered, theirs: Answered) -> list[gate_budgets.Cost]:
@@ -165,7 +192,12 @@ def _decide_once(at: Desk, version: int, automatic: bool, reason: str) -> Outcom
         why = f"infrastructure check: {checked.reason}"[:1000]
         at.ledger.record(at.name, "reject", version, key=key, actor=at.actor, reason=why)
         return Outcome("REJECT", version, state.champion, why, [])
-    report_of = _concluding(at, version, state.champion)
+    try:
+        report_of = _concluding(at, version, state.champion)
+    except gate_refusals.Refused as refused:
+        why = str(refused)[:1000]
+        at.ledger.record(at.name, _judgement(refused.decision), version, key=key, actor=at.actor, reason=why)
+        return Outcome(refused.decision, version, state.champion, why, [])
     for attempt in range(1, LOOKS_SEEN + 1):
         report = report_of(_look(at, version, state.champion))
         try:

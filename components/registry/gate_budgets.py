@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, bdtrik
+from scipy.special import bdtr
 
 from components.registry.gate_report import BudgetReport
 
@@ -95,7 +95,5 @@ def median_interval(values: Floats, confidence: float) -> tuple[float, float]:
     """The order statistics between which the median lies with at least that confidence, whatever the distribution."""
     ordered, n = np.sort(values), len(values)
     # The most that may lie outside on one side: P(Binomial(n, 1/2) <= k) <= (1 - confidence) / 2.
-    outside = int(np.floor(bdtrik((1 - confidence) / 2, n, 0.5)))
-    while outside >= 0 and bdtr(outside, n, 0.5) > (1 - confidence) / 2:
-        outside -= 1
+    outside = int(np.count_nonzero(bdtr(np.arange(n), n, 0.5) <= (1 - confidence) / 2)) - 1
     return float(ordered[max(outside, 0)]), float(ordered[min(n - 1 - outside, n - 1)])

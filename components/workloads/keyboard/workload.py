@@ -22,6 +22,7 @@ from components.workloads.keyboard.loss import HEALTH, TERMS
 from components.workloads.keyboard.metrics import score, validation_metrics
 from components.workloads.keyboard.model import Keyboard, build, rollout
 from components.workloads.keyboard.requests import OPTIONAL, read_request, render, request_of
+from components.workloads.keyboard.serving import serves
 
 LOADERS = {"trm": predict.load, "baseline": baseline.load}
 VALIDATION_EVENTS = 4000  # enough to tell epochs apart
@@ -70,4 +71,5 @@ WORKLOAD = Workload(
     optional=OPTIONAL,
     served=(VOCABULARY, *FILES, CONFUSIONS, *emoji_odds.FILES),
     render=render,
+    serves=serves,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,13 @@ def facts(section: ToolCallingConfig) -> Mapping[str, Any]:
     return gliner_spans.facts(Path(folder)) if section.model.spans == "gliner2" and folder else {}
 
 
+def serves(folder: Path, predictor: Predictor) -> Mapping[str, Collection[str]]:
+    """Tools and intents of a model whose heads know them by number; a model that reads descriptions has no limit."""
+    if not isinstance(predictor, predict.TrmPredictor) or predictor.settings.heads != "ids":
+        return {}
+    return {kind: predictor.vocabulary[kind] for kind in ("tool", "intent")}
+
+
 def score_all(predictor: Predictor, labelled: Sequence[Sample], known: frozenset[str] | None = None) -> pl.DataFrame:
     """Predicts and scores samples; the labelled tool is told, so that arguments are judged apart from its choice."""
     given = [sample.labels.tool if sample.labels else None for sample in labelled]
@@ -77,6 +84,7 @@ WORKLOAD = Workload(
     optional=OPTIONAL,
     served=("tokenizer.json", predict.VOCABULARY),
     facts=facts,
+    serves=serves,
     render=render,
     health=HEALTH,
 )

@@ -12,6 +12,7 @@ import polars as pl
 from components.config_trading import TradingConfig
 from components.data.arrays import open_array
 from components.evaluation.edge import Evidence, Settings, judge_edge
+from components.evaluation.judged_series import Account
 from components.evaluation.performance import daily_sharpe
 from components.workload import Predictor
 from components.workloads.trading import baseline as baselines
@@ -66,6 +67,12 @@ def run_accounts(
         cost=data.cost,
         cash=symbols.index(settings.cash) if settings.cash else None,
     )
+
+
+def daily_account(section: TradingConfig, prepared: Path, frame: pl.DataFrame) -> Account:
+    """What the decisions of a table of `score` of the hold-out earned day by day: the gate compares two of them."""
+    found = run_accounts(section, prepared, {"model": frame})
+    return Account(found.rows, found.net["model"], found.cash, section.data.horizon)
 
 
 def evidence_of(section: TradingConfig, accounts: Accounts, names: Sequence[str]) -> Evidence:

@@ -15,14 +15,14 @@ from components.workloads.trading import baseline, predict
 from components.workloads.trading.batches import batches
 from components.workloads.trading.data import generate, prepare, samples
 from components.workloads.trading.evaluate import evaluate
-from components.workloads.trading.judging import trial_ratio
+from components.workloads.trading.judging import daily_account, trial_ratio
 from components.workloads.trading.labelled import labelled
 from components.workloads.trading.loss import HEALTH, TERMS
 from components.workloads.trading.metrics import score, validation_metrics
 from components.workloads.trading.model import TradeReasoningModule, build, rollout, supervision_steps
 from components.workloads.trading.rehearsals import rehearsals
 from components.workloads.trading.requests import OPTIONAL, read_request, render, request_of
-from components.workloads.trading.windows import SCALER, STRATEGIES
+from components.workloads.trading.windows import SCALER, STRATEGIES, read_strategies
 
 LOADERS = {"trm": predict.load, "baseline": baseline.load}
 
@@ -66,4 +66,6 @@ WORKLOAD = Workload(
     render=render,
     rehearsals=rehearsals,
     trial_ratio=trial_ratio,
+    account=daily_account,
+    serves=lambda folder, predictor: {"strategy": read_strategies(folder)},
 )
