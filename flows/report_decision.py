@@ -46,7 +46,7 @@ def headline(records: Records) -> Headline:
         said = f"`equipoise retrain {records.workload}` registers it and asks the gate."
         return Headline(title, "", f"This model was trained here and is no version yet: {said}", _tiles(records))
     judgements = records.made["judgements"]
-    badge = judgements[-1]["event"].upper() if judgements else ""
+    badge = "WITHDRAWN" if records.withdrawn else judgements[-1]["event"].upper() if judgements else ""
     said = [_standing(records), *([_said(records, judgements[-1])] if judgements else []), *_size(records)]
     if not judgements:
         said.append("The gate has not judged it yet.")
@@ -64,7 +64,11 @@ def _standing(records: Records) -> str:
     assert records.made is not None
     was = " (the previous champion)" if records.made["standing"] == "previous champion" else ""
     serves = f"version {records.champion} serves" if records.champion is not None else "nothing serves yet"
-    return f"Version {version}{was} does not serve; {serves}."
+    said = f"Version {version}{was} does not serve; {serves}."
+    if records.withdrawn is None:
+        return said
+    reason = records.withdrawn["reason"].rstrip(".") or "no reason was given"
+    return f"{said} It was withdrawn on {records.withdrawn['time'][:10]}: {reason}."
 
 
 def _said(records: Records, event: Mapping[str, Any]) -> str:

@@ -30,6 +30,7 @@ class Records:
         made: `flows.lineage.made_of` the version.
         gate: the gate's latest report about the version, as JSON holds it.
         judged: the event in the ledger that this report led to.
+        withdrawn: the rollback that took this version back after its last judgement, as the ledger holds it.
         met: the champion that the version was judged against.
         changed: parameter -> [here, there] against the version `before`, the newest older one that was trained.
         evaluation: documents of the evaluation by the name of their file: metrics, report, slices, cost; its text.
@@ -47,6 +48,7 @@ class Records:
     made: Mapping[str, Any] | None
     gate: Mapping[str, Any] | None
     judged: Mapping[str, Any] | None
+    withdrawn: Mapping[str, Any] | None
     met: int | None
     before: int | None
     changed: Mapping[str, list[Any]]
@@ -82,6 +84,7 @@ def gather(at: Desk, version: int | None, scratch: Path) -> Records:
         made=made,
         gate=_json(Path(judged["report"])) if judged and judged["report"] else None,
         judged=judged,
+        withdrawn=_withdrawn(at, made),
         met=_met(at, number, judged),
         before=before,
         changed=differing,
@@ -129,6 +132,14 @@ def _met(at: Desk, version: int | None, judged: Mapping[str, Any] | None) -> int
             number = event.decision_key.split("/")[2:3]
             return int(number[0]) if number and number[0].isdigit() else None
     return None
+
+
+def _withdrawn(at: Desk, made: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if made is None or not made["judgements"]:
+        return None
+    since = made["judgements"][-1]["time"]
+    taken = [event for event in at.ledger.history(at.name) if event.event == "rollback" and event.time > since]
+    return next((event.document() for event in reversed(taken) if event.replaced == made["version"]), None)
 
 
 def _predecessor(at: Desk, made: Mapping[str, Any] | None) -> tuple[int | None, dict[str, list[Any]]]:

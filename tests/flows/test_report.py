@@ -1,12 +1,14 @@
 """The report: what each chapter shows, that nothing in a record can become markup, what a damaged record leads to."""
 
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from PIL import Image
 
 from components.errors import EquipoiseError
 from components.evaluation.training_picture import draw_training, reports, spread
@@ -105,7 +107,8 @@ EVALUATION = {
 def records(**more) -> Records:
     given = {
         "workload": W, "version": 3, "champion": 3, "since": "2026-11-01T12:30:00Z", "made": made(),
-        "gate": gate_document(), "judged": EVENT, "met": 1, "before": 2, "changed": {"training.seed": [1, 2]},
+        "gate": gate_document(), "judged": EVENT, "withdrawn": None, "met": 1, "before": 2,
+        "changed": {"training.seed": [1, 2]},
         "evaluation": EVALUATION, "text": "# told\n\n| a | b |\n| --- | --- |\n| x | 0.5 |\n", "pictures": {},
         "lines": [line(10), line(20, **PANEL), {"step": 20, "epoch": 1, "validation": {"objective": 0.5}}],
         "alarms": [], "campaign": None, "heads": {"decision/accuracy": "higher"},
@@ -180,6 +183,12 @@ def test_what_was_not_decided_is_said():
         "by a rollback of 2026-11-01: no reason was given"
         in report_decision.headline(records(made=made(judgements=[back]), gate=None, judged=None)).paragraph
     )
+
+
+def test_a_version_that_was_taken_back_says_so():
+    back = {"time": "2026-11-03T02:00:00.000000Z", "reason": "wrong arguments."}
+    said = report_decision.headline(records(champion=1, withdrawn=back, made=made(standing="registered")))
+    assert said.badge == "WITHDRAWN" and "withdrawn on 2026-11-03: wrong arguments." in said.paragraph
 
 
 def test_missing_parts_are_one_line_each(tmp_path):
@@ -284,12 +293,14 @@ def test_alarms_come_with_causes_and_remedies(tmp_path):
     assert "raised 1 health alarm." in text
 
 
+DEFAULT = {"number": 0, "weights": {"tool.weight": 1.0}, "objectives": {"tool/accuracy": 0.5}, "scale_free": {}}
+BEST = {**DEFAULT, "number": 4, "weights": {"tool.weight": 2.5}, "objectives": {"tool/accuracy": 0.75}}
+CAMPAIGN = {"study": "equipoise/tool_calling/night", "candidates": 9, "verdict": "better: candidate 4",
+            "default": DEFAULT, "best": BEST, "front": [BEST]}  # fmt: skip
+
+
 def test_a_campaign_shows_its_front(tmp_path):
-    entry = {"number": 0, "weights": {"tool.weight": 1.0}, "objectives": {"tool/accuracy": 0.5}, "scale_free": {}}
-    best = {**entry, "number": 4, "weights": {"tool.weight": 2.5}, "objectives": {"tool/accuracy": 0.75}}
-    document = {"study": "equipoise/tool_calling/night", "candidates": 9, "verdict": "better: candidate 4",
-                "default": entry, "best": best, "front": [best]}  # fmt: skip
-    campaign = {"document": document, "picture": None, "of_this": None, "sha256": "0" * 64}
+    campaign = {"document": CAMPAIGN, "picture": None, "of_this": None, "sha256": "0" * 64}
     text = plain(page(records(campaign=campaign), tmp_path))
     assert "equipoise/tool_calling/night, 9 candidates. Better: candidate 4. It is the latest one" in text
     assert "4 best 0.7500 2.5000" in text and "0 default 0.5000 1.0000" in text
@@ -365,13 +376,41 @@ def test_a_version_is_told_from_what_was_kept_with_it(registered, tmp_path):
     assert bare["output"] == str(registered.state / "reports" / W / "1.html")
     assert {"gate", "metrics", "training"} <= set(bare["without"]) and "lineage" not in bare["without"]
     keep(registered, tmp_path / "kept", **{name: json.dumps(each) for name, each in EVALUATION.items()})
+    for night in ("first", "second"):
+        folder = registered.state / "campaigns" / "equipoise" / W / night
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps(CAMPAIGN | {"study": night}))
+        Image.new("RGB", (2, 2)).save(folder / "pareto.png")
+        os.utime(folder / "result.json", (1, 1 if night == "first" else 2))
     told = report.report(registered, W, 1, tmp_path / "out" / "told.html", quiet)
     html = (tmp_path / "out" / "told.html").read_text()
-    assert "metrics" not in told["without"] and "0.8000 to 1.0000" in html and told["bytes"] == len(html.encode())
+    assert "second, 9 candidates" in html and html.count("data:image/png;base64,") == 1
+    assert (
+        not {"metrics", "campaign"} & set(told["without"])
+        and "0.8000 to 1.0000" in html
+        and told["bytes"] == len(html.encode())
+    )
     with desk(registered, W, None, quiet) as at:
         shown = tracking.kept_files(at.store, find(at.store, W, 1).run_id, "report", tmp_path)
     assert shown is not None and (shown / report.KEPT).read_text() == html
     assert "a baseline" not in told["said"] and "has not judged it yet" in told["said"]
+
+
+def test_the_ledger_tells_what_became_of_a_version(registered, tmp_path):
+    changed = tmp_path / "changed"
+    shutil.copytree(registered.evaluation(W) / BASELINE, changed)
+    card = json.loads((changed / "model.json").read_text())
+    (changed / "model.json").write_text(json.dumps(card | {"validation": {"decision/accuracy": 0.5}}))
+    facts = {"evaluation_digest": None, "report_sha256": None, "actor": "ann", "reason": "by hand"}
+    with desk(registered, W, "tester", quiet) as at:
+        assert register_folder(at, changed, "another") == 2
+        for version in (1, 2):
+            at.ledger.promote(W, version, expected_generation=version - 1, key=f"first/{version}", **facts)
+        assert report.write(at, 2)["said"].startswith("Version 2 is the champion since ")
+        at.ledger.rollback(W, to=None, actor="ann", reason="wrong arguments", key="back", expected_generation=2)
+        said = report.write(at, 2)["said"]
+        assert "does not serve; version 1 serves. It was withdrawn on " in said and ": wrong arguments." in said
+        assert "It serves by a rollback of " in report.write(at, 1)["said"]
 
 
 @pytest.mark.parametrize(
