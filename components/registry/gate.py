@@ -32,6 +32,7 @@ from components.registry.gate_spending import alpha_of_look
 DIGITS = 9  # kept of every number: beyond them a sum depends on the number of threads
 ENOUGH = 5  # draws beyond the smallest level: with fewer, luck in the draws would decide
 MOST_DRAWS = 200_000
+STEP = 8  # times as many draws, where those before were too few
 MOST_NEEDED = 10**9  # clusters; above it no number is named
 
 
@@ -76,8 +77,9 @@ def settle(asked: Examination, look: int = 1, costs: Sequence[Cost] = ()) -> Gat
     config, resamples = asked.config, asked.config.resamples
     answers = asked.answers(resamples)
     wanted = draws_for(config, asked.questions, len(costs), look)
-    if wanted > resamples and _smallest(answers) <= 2 * ENOUGH / (resamples + 1):
-        resamples, answers = wanted, asked.answers(wanted)
+    while resamples < wanted and _smallest(answers) <= 2 * ENOUGH / (resamples + 1):
+        resamples = min(wanted, STEP * resamples)
+        answers = asked.answers(resamples)
     rows = asked.candidate.height
     return conclude(config, answers, rows, asked.clusters, look, resamples, costs, asked.skipped)
 

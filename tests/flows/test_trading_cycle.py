@@ -31,12 +31,13 @@ def answer(project, *arguments: str) -> dict:
 
 @pytest.mark.timeout(1500)
 def test_the_cycle_of_a_trading_model(tmp_path):
-    """Margins of nine tenths: any model is promoted under `refresh`, and can be rolled back."""
+    """Margins of nine tenths, nine of a Sharpe ratio: any model is promoted under `refresh`, and can be rolled back."""
     project = real_project(tmp_path / "project")
     edit(project / "params.yaml", W, SMALL)
     text = (project / "params.yaml").read_text()
-    (project / "params.yaml").write_text(text.replace("margin: 0.1,", "margin: 0.9,"))
-    assert {head.margin for head in load_config(project / "params.yaml").trading.gate.heads} == {0.9}
+    wide = text.replace("margin: 0.1,", "margin: 0.9,").replace("margin: 0.5,", "margin: 9.0,")
+    (project / "params.yaml").write_text(wide)
+    assert [head.margin for head in load_config(project / "params.yaml").trading.gate.heads] == [0.9, 0.9, 9.0, 0.9]
 
     first = answer(project, "retrain", W)
     assert (first["decision"], first["version"], first["champion"]) == ("PROMOTE", 2, 2)
@@ -46,6 +47,8 @@ def test_the_cycle_of_a_trading_model(tmp_path):
     assert [(head["head"], head["metric"]) for head in first["heads"]] == [
         ("return", "captured"),
         ("strategy", "accuracy"),
+        ("return", "sharpe"),
+        ("return", "drawdown"),
     ]
 
     evaluated = answer(project, "evaluate", W)
