@@ -36,12 +36,16 @@ A project of Equipoise for `{workload}`. Every number that may be changed stands
 `{workload}`; those of other workloads are read and otherwise left alone. `components` is a link to the installed
 product, made again where it is missing.
 
-    equipoise retrain {workload} --data YOUR_DATA    # without --data on data that it makes itself
-    equipoise status                             # what serves, since when, why
-    equipoise report {workload}                      # all about the model in one HTML file
+{commands}
 
 `equipoise data {workload}` lists public originals to begin with, `equipoise --help` everything else.
 """
+
+FIRST = (
+    ("retrain {workload} --data YOUR_DATA", "without --data on data that it makes itself"),
+    ("status", "what serves, since when, why"),
+    ("report {workload}", "all about the model in one HTML file"),
+)
 
 Say = Callable[[str], object]
 
@@ -124,12 +128,19 @@ def _fill(folder: Path, begin: Path, workload: str, name: str, say: Say) -> bool
     text = (folder / "params.yaml").read_text(encoding="utf-8")
     write_text(folder / "params.yaml", re.sub(r"(?m)^project:.*$", f"project: {name}", text, count=1))
     write_text(folder / ".gitignore", "\n".join([*IGNORED, ""]))
-    write_text(folder / "README.md", README.format(name=name, workload=workload))
+    write_text(folder / "README.md", _readme(workload, name))
     place = Place(folder, folder / ".equipoise")
     place.config()  # refuses parameters that no command would take
     git = _git(folder, say)
     ensure_repository(place)
     return git
+
+
+def _readme(workload: str, name: str) -> str:
+    told = [(f"equipoise {command.format(workload=workload)}", why) for command, why in FIRST]
+    width = max(len(command) for command, _ in told)
+    lines = [f"    {command:<{width}}    # {why}" for command, why in told]
+    return README.format(name=name, workload=workload, commands="\n".join(lines))
 
 
 def _git(folder: Path, say: Say) -> bool:
