@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Dated:
+    """How a workload whose samples have a `date` (datetime64[D]) goes back in time.
+
+    Attributes:
+        as_of: (section, day) -> section of which the prepared data know, in training and validation, nothing of that
+            day or later; their test split is all that follows.
+        overlap: section -> days over which the labels of neighbouring samples overlap, at least 1.
+    """
+
+    as_of: Callable[[Any, Any], Any]
+    overlap: Callable[[Any], int]
+
+
+@dataclass(frozen=True)
 class Workload:
     """All that the trunk knows of a workload.
 
@@ -59,6 +73,7 @@ class Workload:
         serves: (model folder, its predictor) -> kind (tool, emoji, strategy, ...) -> the names of it that the model can
             answer with; the gate refuses a candidate that drops one. A kind that is left out is not limited.
         facts: section -> what model.json says beyond the recipe; raises what would keep the model from being used.
+        dated: how to go back in time; None where samples have no date.
         beside: (section, prepared) -> files beside the prepared data that a training reads, such as the manifest of a
             teacher's answers: their bytes are part of what the training is known by.
         teach: (record, section, prepared, learn, device) -> what there is to say; the stage that trains a teacher, by
@@ -90,6 +105,7 @@ class Workload:
     account: Callable[[Any, Path, pl.DataFrame], Account] | None = None
     serves: Callable[[Path, Predictor], Mapping[str, Collection[str]]] = lambda folder, predictor: {}
     facts: Callable[[Any], Mapping[str, Any]] = lambda section: {}
+    dated: Dated | None = None
     beside: Callable[[Any, Path], Sequence[Path]] = lambda section, prepared: ()
     teach: Callable[[Workload, Any, Path, Callable[..., Any], str | None], str] | None = None
 

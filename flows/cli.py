@@ -16,6 +16,7 @@ from flows.cli_init import init
 from flows.cli_lineage import diff, lineage, reproduce
 from flows.cli_report import report
 from flows.cli_shadow import shadow
+from flows.cli_simulate import simulate
 from flows.cli_tune import tune
 from flows.options import (
     Actor,
@@ -257,6 +258,7 @@ def rollback(
 
 
 app.command(epilog=example("equipoise shadow tool_calling --input labelled.jsonl"))(shadow)
+app.command(epilog=example("equipoise simulate trading --policies always,age:365,drift"))(simulate)
 
 
 @app.command(epilog=example("equipoise history tool_calling --at 2026-11-01T00:00Z"))

@@ -50,15 +50,15 @@ def new_data(at: Desk, _champion: int) -> Answer:
 
 def age(at: Desk, _champion: int) -> Answer:
     """When the newest trained version is older than `age_days`, promoted or not."""
-    limit, trained = timedelta(days=at.section.schedule.age_days), _trained(at)
+    trained = _trained(at)
     if trained is None:
         return True, "nothing has been trained yet"
-    old = datetime.now(UTC) - trained
-    days = old / timedelta(days=1)
-    return (
-        old >= limit,
-        f"the newest trained version is {days:.1f} days old, the limit is {at.section.schedule.age_days:g}",
-    )
+    return aged((datetime.now(UTC) - trained) / timedelta(days=1), at.section.schedule.age_days)
+
+
+def aged(days: float, limit: float) -> Answer:
+    """Whether the newest trained version is at least `limit` days old."""
+    return days >= limit, f"the newest trained version is {days:.1f} days old, the limit is {limit:g}"
 
 
 def drift(at: Desk, champion: int) -> Answer:

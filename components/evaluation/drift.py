@@ -105,8 +105,14 @@ def _tests(reference: pl.DataFrame, current: pl.DataFrame, cluster: str) -> Iter
         if one.dtype.is_numeric() and other.dtype.is_numeric():
             result: Any = ks_2samp(one.to_numpy(), other.to_numpy())
             yield name, "number", float(result.statistic), float(result.pvalue)
-        elif one.dtype in (pl.String, pl.Boolean, pl.Categorical) and one.n_unique() <= MOST_CATEGORIES:
+        elif one.dtype in (pl.String, pl.Boolean, pl.Categorical) and _is_category(one):
             yield name, "category", *_categories(one.cast(pl.String).to_numpy(), other.cast(pl.String).to_numpy())
+
+
+def _is_category(values: pl.Series) -> bool:
+    """Whether values are those of a category: few, and not each its own, as names of clusters are in one sample of
+    every cluster."""
+    return values.n_unique() <= min(MOST_CATEGORIES, max(2, len(values) - 1))
 
 
 def _categories(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:

@@ -41,6 +41,13 @@ def test_labels_scores_ids_and_free_text_are_not_compared():
     assert {each.column for each in found.columns} == {"confidence", "prediction"}
 
 
+def test_a_second_name_of_the_clusters_is_not_compared():
+    """Months go on: their names differ, however few there are, and that is no drift."""
+    then, now = ({"month": [f"m{i + start}" for i in range(30)]} for start in (0, 30))
+    found = compare(frame(30, 1, **then), frame(30, 2, **now), "user", 0.01, 0.1)
+    assert {each.column for each in found.columns} == {"confidence", "prediction"}
+
+
 @pytest.mark.parametrize(
     ("change", "columns"),
     [({"shift": 0.5}, ["confidence"]), ({"share": 0.8}, ["prediction"]), ({"shift": 1.0, "share": 0.9}, None)],

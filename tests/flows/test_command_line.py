@@ -23,7 +23,8 @@ VERBS = (
     "rollback",
     "history",
 )
-VERBS += ("shadow", "lineage", "diff", "reproduce", "report", "status", "doctor", "data", "init", "deploy", "tour")
+VERBS += ("shadow", "simulate", "lineage", "diff", "reproduce", "report")
+VERBS += ("status", "doctor", "data", "init", "deploy", "tour")
 HEAVY = ("torch", "mlflow", "prefect", "optuna", "sklearn", "pandas")
 IMPORTED = (
     "import sys\nfrom flows import cli\nsys.argv = ['equipoise', *{arguments!r}]\n"

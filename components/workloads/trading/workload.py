@@ -14,6 +14,7 @@ from components.workload import Predictor, Workload
 from components.workloads.trading import baseline, predict
 from components.workloads.trading.batches import batches
 from components.workloads.trading.data import generate, prepare, samples
+from components.workloads.trading.dated import DATED
 from components.workloads.trading.evaluate import evaluate
 from components.workloads.trading.judging import daily_account, trial_ratio
 from components.workloads.trading.labelled import labelled
@@ -66,6 +67,7 @@ WORKLOAD = Workload(
     render=render,
     rehearsals=rehearsals,
     trial_ratio=trial_ratio,
+    dated=DATED,
     account=daily_account,
     serves=lambda folder, predictor: {"strategy": read_strategies(folder)},
 )
