@@ -46,7 +46,10 @@ class Stack:
         folder: everything of this stack lies below it.
         ports: by service, the port of loopback it listens on.
         secrets: the values of what env.example names.
+        socket: the folder of PostgreSQL's socket, where user `test` needs no password.
     """
+
+    socket: Path
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -186,15 +189,16 @@ def object_store(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
-def database(stack: Stack) -> Iterator[Path]:
-    """PostgreSQL with the roles that roles.sh makes; yields the socket folder, where user `test` needs no password."""
+def database(stack: Stack) -> Iterator[None]:
+    """PostgreSQL with the roles that roles.sh makes."""
     with cluster() as folder:
+        stack.socket = folder
         (folder / "data" / "pg_hba.conf").write_text(HBA)
         with running(folder, signal.SIGINT, stack.ports["postgres"]):
             asked = {**stack.environment("postgres"), "POSTGRES_USER": "test", "POSTGRES_DB": "postgres"}
             asked |= {"PGHOST": str(folder), "PGPORT": str(stack.ports["postgres"])}
             subprocess.run([INFRA / "postgres" / "roles.sh"], env=asked, check=True, capture_output=True, text=True)
-            yield folder
+            yield
 
 
 def image(stack: Stack) -> None:

@@ -115,7 +115,6 @@ def test_the_image_has_the_version_of_the_product():
     images = {s["image"] for s in SERVICES.values() if s["image"].startswith("equipoise")}
     assert images == {f"equipoise:{version[1]}"}
     pool = yaml.safe_load((INFRA / "prefect.yaml").read_text())["deployments"][0]["work_pool"]["name"]
-    assert (
-        pool in SERVICES["worker"]["command"] and f"work-pool create {pool} " in SERVICES["deployments"]["command"][2]
-    )
+    assert f" --pool {pool} " in SERVICES["worker"]["command"][2]
+    assert f"work-pool create {pool} " in SERVICES["deployments"]["command"][2]
     assert load_config(INFRA.parent / "params.yaml").project == "equipoise"
