@@ -23,6 +23,7 @@ from components.workloads.keyboard.units import Kind, fold, units
 
 FILES = NAMES, NUMBERS = ("emoji_odds.json", "emoji_odds.safetensors")
 CLASSES = 64  # emoji at most, the most frequent
+FEWEST = 5  # times that one must occur: each costs a number a bucket
 ROWS = 60_000  # emoji of the messages that are learned from, at most
 
 
@@ -50,11 +51,12 @@ def fit_emoji_odds(messages: Iterable[Message], buckets: int, strength: float) -
         buckets, strength: as `fit_odds` takes them.
 
     Returns:
-        None where fewer than two emoji occur: there is nothing to choose.
+        None where fewer than two emoji occur FEWEST times: there is nothing to choose.
     """
     rows = [row for _, row in zip(range(ROWS), _rows(messages), strict=False)]
     counts = Counter(emoji for emoji, _, _ in rows)
-    classes = sorted(counts, key=lambda one: (-counts[one], one))[:CLASSES]
+    often = [one for one, count in counts.items() if count >= FEWEST]
+    classes = sorted(often, key=lambda one: (-counts[one], one))[:CLASSES]
     if len(classes) < 2:
         return None
     number = {one: i for i, one in enumerate(classes)}

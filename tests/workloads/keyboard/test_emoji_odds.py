@@ -52,11 +52,12 @@ def test_any_text_has_signs(text: str) -> None:
 
 
 def test_it_learns_what_stands_before_and_what_was_sent() -> None:
-    rows = [message(f"{text} {emoji}") for text, emoji in TEXTS for _ in range(4)]
-    rows += [message("ok 👍", "fine 👍"), message("ok 🙂", "fine 🙂")] * 4
+    rows = [message(f"{text} {emoji}") for text, emoji in TEXTS for _ in range(6)]
+    rows += [message("ok 👍", "fine 👍"), message("ok 🙂", "fine 🙂")] * 5
+    rows += [message("happy 🦄")] * 4  # too seldom
     model = fit_emoji_odds(rows, 2048, 10.0)
     assert model is not None
-    assert model.emoji == ("❤", "🎂", "👍", "😢", "🙂")  # by number, then by code point
+    assert model.emoji == ("❤", "🎂", "😢", "👍", "🙂")  # by number, then by code point
     events = [asked("birthday"), asked("very sad"), asked("love"), asked("ok", "so 👍"), asked("ok", "so 🙂")]
     shares = model.shares(events)
     assert [model.emoji[i] for i in shares.argmax(axis=1)] == ["🎂", "😢", "❤", "👍", "🙂"]
@@ -65,7 +66,7 @@ def test_it_learns_what_stands_before_and_what_was_sent() -> None:
     assert model.odds.size == 2048 * 5 + 5
 
 
-@pytest.mark.parametrize("texts", [[], ["no emoji"], ["a 👍", "b 👍"]])
+@pytest.mark.parametrize("texts", [[], ["no emoji"], ["a 👍", "b 👍"], ["a 👍"] * 9 + ["b 🙂"]])
 def test_nothing_to_choose_is_no_model(texts: list[str]) -> None:
     assert fit_emoji_odds([message(text) for text in texts], 16, 1.0) is None
 
@@ -114,7 +115,7 @@ def test_validation_chooses_who_knows_the_emoji(prepared: Path) -> None:
     [(NAMES, "no list"), (NAMES, '["👍"]'), (NAMES, '["👍", "👍"]'), (NAMES, "[1, 2]"), (NUMBERS, "no tensors")],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, name: str, content: str) -> None:
-    model = fit_emoji_odds([message("a 👍"), message("b 🙂")], 16, 1.0)
+    model = fit_emoji_odds([message("a 👍"), message("b 🙂")] * 5, 16, 1.0)
     assert model is not None
     model.save(tmp_path)
     assert json.loads((tmp_path / NAMES).read_text("utf-8")) == ["👍", "🙂"]
