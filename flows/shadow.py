@@ -178,7 +178,7 @@ def conclude(at: Desk, watch: Watch, kept: Evidence, found: Look) -> dict[str, A
         judging.show(at)
     outcome = {
         "workload": at.name,
-        "decision": "DEMOTE" if weighed.enough else "KEEP",
+        "decision": "DEMOTE" if weighed.enough or watch.demoted else "KEEP",
         "version": watch.champion,
         "previous": watch.previous,
         "champion": at.ledger.champion(at.name),
@@ -269,7 +269,8 @@ def _judged(at: Desk, watch: Watch, cluster: str) -> frozenset[str]:
     folder = at.place.first_scores(at.name, watch.champion, "any").parent
     found: set[str] = set()
     for path in sorted(folder.glob(f"{watch.champion}-*.parquet")):
-        found |= set(pl.read_parquet(path, columns=[cluster])[cluster].cast(pl.String))
+        table = pl.read_parquet(path)
+        found |= set(table[cluster].cast(pl.String)) if cluster in table.columns else set()
     return frozenset(found)
 
 

@@ -67,7 +67,7 @@ WORKLOAD = Workload(
     render=render,
     rehearsals=rehearsals,
     trial_ratio=trial_ratio,
-    dated=DATED,
     account=daily_account,
     serves=lambda folder, predictor: {"strategy": read_strategies(folder)},
+    dated=DATED,
 )
