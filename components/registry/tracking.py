@@ -150,6 +150,8 @@ def calm_environment() -> None:
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",  # who reaches the server may not reach its object store
+        "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
         "GIT_PYTHON_REFRESH": "quiet",
     }.items():
         os.environ.setdefault(name, value)
