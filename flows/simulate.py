@@ -138,12 +138,12 @@ class History:
         return self._known[day]
 
     def _trained(self, day: Day) -> tuple[pl.DataFrame, float]:
-        """Prepares as of that day; trains and scores unless the same training was scored before."""
+        """Prepares as of that day; trains, or goes on where it stopped, and scores, unless that was done before."""
         from components.training.fingerprint import fingerprint
         from components.training.loop import train
 
         assert self._record.dated is not None
-        section, work = self._record.dated.as_of(self._section, day), self._folder / "work"
+        section, work = self._record.dated.as_of(self._section, day), self._folder / f"work-{day}"
         prepared, checkpoint = work / "prepared", work / "checkpoint"
         shutil.rmtree(prepared, ignore_errors=True)
         self._record.prepare(section, prepared)
