@@ -14,7 +14,7 @@ from components.evaluation.statistics import paired_differences
 from components.registry.gate import MOST_DRAWS, conclude, draws_for, judge
 from components.registry.gate_spending import alpha_left, alpha_of_look
 
-LOOKS, CLUSTERS, HOLDOUTS = 20, 50, 100
+LOOKS, SAMPLES, HOLDOUTS = 20, 200, 100
 HEADS = (("decision", "accuracy"), ("tool", "accuracy"))
 
 
@@ -49,37 +49,51 @@ def test_a_later_look_draws_more_because_it_asks_for_stronger_evidence() -> None
 
 
 def holdout(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Champion [samples, heads] and candidates [samples, looks, heads] of equal skill on one hold-out of 50 clusters
-    of 4: what is easy is easy for all of them."""
-    ease = np.random.default_rng([seed, 0]).random((CLUSTERS, 1, 1, 2))
-    own = np.random.default_rng([seed, 1]).random((CLUSTERS, 4, LOOKS + 1, 2))
-    right = (0.5 * ease + 0.5 * own < 0.55).astype(float).reshape(CLUSTERS * 4, LOOKS + 1, 2)
+    """Champion [samples, heads] and candidates [samples, looks, heads] of equal skill on one hold-out, a sample a
+    conversation: what is easy is easy for all of them."""
+    ease = np.random.default_rng([seed, 0]).random((SAMPLES, 1, 2))
+    own = np.random.default_rng([seed, 1]).random((SAMPLES, LOOKS + 1, 2))
+    right = (0.5 * ease + 0.5 * own < 0.55).astype(float)
     return right[:, 0], right[:, 1:]
 
 
 def promotions(seed: int) -> tuple[bool, bool]:
     """Whether any of twenty candidates, one after the other on one hold-out, is promoted: with spending, without.
 
-    What is not promoted at the whole of alpha is not promoted at a part of it, so only the rest is judged as a look.
+    What is not promoted at the whole of alpha is not promoted at a part of it, nor what is far from that part with ten
+    times the draws; so only the rest is judged as a look, with all the draws that this takes.
     """
     champion, candidates = holdout(seed)
-    clusters = np.repeat(np.arange(CLUSTERS), 4)
-    many = candidates.reshape(len(clusters), -1)
-    ones, questions, careless = np.ones_like(many), [Question(head) for head in config().heads], config(spending="none")
-    together = paired_differences(many, ones, np.tile(champion, LOOKS), ones, clusters, 400, 0.95, careless.seed)
-    lucky = []
-    for look in range(1, LOOKS + 1):
-        pairs = together[2 * look - 2 : 2 * look]
-        answers = [Answer(q, pair, len(clusters)) for q, pair in zip(questions, pairs, strict=True)]
-        if conclude(careless, answers, len(clusters), CLUSTERS, look).decision == "PROMOTE":
-            lucky.append(look)
-    kept = any(judge(table(candidates[:, k - 1]), table(champion), config(), k).decision == "PROMOTE" for k in lucky)
+    lucky = [look for look, p in enumerate(chances(champion, candidates, 400), start=1) if p <= 0.05]
+    near = [
+        look
+        for look in lucky
+        if chances(champion, candidates[:, look - 1 : look], 4000)[0] <= 3 * alpha_of_look(look, 0.05, "harmonic")
+    ]
+    kept = any(judge(table(candidates[:, k - 1]), table(champion), config(), k).decision == "PROMOTE" for k in near)
     return kept, bool(lucky)
+
+
+def chances(champion: np.ndarray, candidates: np.ndarray, resamples: int) -> list[float]:
+    """Of each candidate the smallest adjusted p-value of "better" on so many draws; 1 where it is not promoted."""
+    careless, many = config(spending="none"), candidates.reshape(SAMPLES, -1)
+    ones, base = np.ones_like(many), np.tile(champion, candidates.shape[1])
+    pairs = paired_differences(many, ones, base, ones, np.arange(SAMPLES), resamples, 0.95, careless.seed)
+    found = []
+    for first in range(0, len(pairs), 2):
+        answers = [
+            Answer(Question(head), pair, SAMPLES)
+            for head, pair in zip(careless.heads, pairs[first : first + 2], strict=True)
+        ]
+        report = conclude(careless, answers, SAMPLES, SAMPLES)
+        best = min(head.p_better for head in report.heads if head.p_better is not None)
+        found.append(best if report.decision == "PROMOTE" else 1.0)
+    return found
 
 
 def table(right: np.ndarray) -> pl.DataFrame:
     columns: dict[str, object] = {"id": [str(i) for i in range(len(right))]}
-    columns["conversation"] = [f"c{i // 4:03}" for i in range(len(right))]
+    columns["conversation"] = [f"c{i:03}" for i in range(len(right))]
     for j, (head, metric) in enumerate(HEADS):
         columns |= {f"{head}/{metric}/hit": right[:, j], f"{head}/{metric}/of": np.ones(len(right))}
     return pl.DataFrame(columns)
