@@ -46,10 +46,7 @@ class Stack:
         folder: everything of this stack lies below it.
         ports: by service, the port of loopback it listens on.
         secrets: the values of what env.example names.
-        socket: the folder of PostgreSQL's socket, where user `test` needs no password.
     """
-
-    socket: Path
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -192,7 +189,6 @@ def object_store(stack: Stack) -> Iterator[None]:
 def database(stack: Stack) -> Iterator[None]:
     """PostgreSQL with the roles that roles.sh makes."""
     with cluster() as folder:
-        stack.socket = folder
         (folder / "data" / "pg_hba.conf").write_text(HBA)
         with running(folder, signal.SIGINT, stack.ports["postgres"]):
             asked = {**stack.environment("postgres"), "POSTGRES_USER": "test", "POSTGRES_DB": "postgres"}
