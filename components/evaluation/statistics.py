@@ -170,9 +170,9 @@ def paired_statistic(
         differing: on how many the two are not the same.
         clusters: how many there are.
     """
-    values = both(np.ones((1, clusters)))[0]
+    value_a, value_b = both(np.ones((1, clusters)))[0].tolist()
     found = bootstrap_of_counts(lambda counts: -np.diff(both(counts)), clusters, resamples, seed)[0]
-    return paired(*values, replace(found, clusters=informative), differing, confidence)
+    return paired(value_a, value_b, replace(found, clusters=informative), differing, confidence)
 
 
 def paired(value_a: float, value_b: float, bootstrap: Bootstrap, differing: int, confidence: float) -> PairedDifference:

@@ -14,7 +14,7 @@ from components.errors import EquipoiseError
 from components.evaluation.predictions import judged, read_predictions
 from components.workloads.keyboard import baseline, predict, weighing
 from components.workloads.keyboard.data import samples
-from components.workloads.keyboard.evaluate import evaluate
+from components.workloads.keyboard.evaluate import costs, evaluate
 from components.workloads.keyboard.metrics import HEADS
 from tests.workloads.keyboard.small import prepared_small
 from tests.workloads.keyboard.small_models import drawn_model, model_folder, section_of
@@ -113,6 +113,14 @@ def test_validation_chooses_what_the_counts_say(done: tuple[Path, dict[str, Any]
     assert best >= max(found.likelihood(share, tuple(chosen["own"])) for share in (0.0, 0.3, 1.0))
     assert chosen["layout"] > 0.5  # the head was drawn too
     assert set(result["parts"]) == {"network", "counts", "network and counts"}
+
+
+def test_a_key_costs_time_where_no_word_is_suggested(done: tuple[Path, dict[str, Any], Path]) -> None:
+    out, _, prepared = done
+    typed = [event for event in samples(prepared, "test") if event.typed]
+    cost = costs({"ngram": baseline.load(out / "baseline")}, typed, section_of().evaluation, {"ngram": 0.5})["ngram"]
+    assert cost["ms_key_p95"] >= cost["ms_key_median"] > 0
+    assert cost["megabytes"] == 0.5
 
 
 def test_it_says_what_each_part_knows_of_emoji(done: tuple[Path, dict[str, Any], Path]) -> None:
