@@ -230,8 +230,11 @@ def costs(
     megabytes: Mapping[str, float],
 ) -> dict[str, dict[str, float]]:
     """What answering costs here: model -> milliseconds of a key alone (median and 95th percentile, of the clock and of
-    the processor, which others' work does not slow), megabytes. Every other key has a letter of its word typed; where no word
-    is suggested, as in tweets of which only the emoji is, events are asked as they stand."""
+    the processor, which others' work does not slow), megabytes.
+
+    Every other key has a letter of its word typed; where no word is suggested, as in tweets of which only the emoji is,
+    events are asked as they stand.
+    """
     words = words_of(labelled, settings.timed_keys, settings.seed)[: settings.timed_keys]
     keys = [replace(word.event, typed=word.text[: i % 2]) for i, word in enumerate(words)]
     keys = keys or [replace(event, labels=None) for event in labelled[: settings.timed_keys]]
