@@ -96,7 +96,7 @@ def _log_run(name: str, store: tracking.Store, found: Any, each: Any, tags: dict
         store, "study", name, f"{each.setting} seed {each.seed}", tags={**tags, **more}, parent=parent,
         params={"changes": dict(setting.changes), "loss": recipe["loss"], "training": recipe["training"]},
     )  # fmt: skip
-    values: dict[str, Any] = {"cpu_seconds": each.cpu_seconds, "steps": each.steps}
+    values: dict[str, Any] = {"cpu_seconds": each.cpu_seconds, "activations": each.activations, "steps": each.steps}
     if each.setting in found.scores:
         by_seed = found.scores[each.setting].by_seed()[found.section.study.seeds.index(each.seed)]
         values[found.split] = dict(zip(found.section.study.metrics, by_seed.tolist(), strict=True))

@@ -50,6 +50,16 @@ def lanes_at_once(workload: Workload, section: Any, prepared: Path, device: torc
     return _run(footprint(workload, section, prepared, device), device)
 
 
+def activation_bytes(workload: Workload, section: Any, prepared: Path, device: str | None = None) -> int:
+    """Bytes that the first training micro-batch keeps for its backward pass; of one recipe always the same.
+
+    Raises:
+        EquipoiseError: E_MISSING (66), E_MANIFEST (65) for the data.
+    """
+    with reproducible(section.training.threads):
+        return footprint(workload, section, prepared, choose_device(device)).activations
+
+
 def footprint(workload: Workload, section: Any, prepared: Path, device: torch.device) -> Footprint:
     """Measures the first training micro-batch on one model."""
     model, batch = fresh_model(workload, section, prepared, device), first_batch(workload, section, prepared, device)

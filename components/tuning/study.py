@@ -22,6 +22,7 @@ from components.errors import EquipoiseError, bad_data, misconfigured, missing
 from components.evaluation.predictions import check_rows, judged, read_predictions, write_predictions
 from components.files import sha256_file, sha256_json, write_json
 from components.training.fingerprint import fingerprint
+from components.training.fit import activation_bytes
 from components.training.interrupt import TrainingInterrupted
 from components.training.loop import train
 from components.training.progress import as_clock
@@ -49,6 +50,7 @@ class Run:
         folder: holds `model`, the per-sample tables and run.json.
         steps: optimizer steps taken.
         cpu_seconds, seconds: of processor and clock, of the attempts that came to an end.
+        activations: bytes that a micro-batch keeps for its backward pass.
         failure: why training failed, or None.
     """
 
@@ -60,6 +62,7 @@ class Run:
     steps: int = 0
     cpu_seconds: float = 0.0
     seconds: float = 0.0
+    activations: int = 0
     failure: str | None = None
 
     def table(self, split: str) -> Path:
@@ -182,14 +185,15 @@ def _remembered(run: Run) -> Run:
         spent = {key: float(kept[key]) for key in ("cpu_seconds", "seconds")}
         if kept["fingerprint"] == run.fingerprint:
             failure = None if run.setting == run.section.study.reference else kept["failure"]
-            return replace(run, steps=int(kept["steps"]), failure=failure, **spent)
+            counted = {key: int(kept[key]) for key in ("steps", "activations")}
+            return replace(run, failure=failure, **counted, **spent)
     except (EquipoiseError, KeyError, TypeError, ValueError):
         warn(f"warning: {path} is damaged: what the run took is lost, what it trained is not")
     return run
 
 
 def _remember(run: Run) -> None:
-    kept = ("setting", "seed", "fingerprint", "steps", "cpu_seconds", "seconds", "failure")
+    kept = ("setting", "seed", "fingerprint", "steps", "cpu_seconds", "seconds", "activations", "failure")
     write_json(run.folder / RECORD, {key: getattr(run, key) for key in kept})
 
 
@@ -220,7 +224,9 @@ def _trained(work: _Work, run: Run) -> Run:
     ended, ran = run, True
     try:
         summary = train(work.workload, run.section, work.prepared, run.folder / MODEL, device=work.device)
-        ended, ran = replace(run, steps=summary["steps"]), summary["ran"] or not run.steps
+        bytes_kept = run.activations or activation_bytes(work.workload, run.section, work.prepared, work.device)
+        ended = replace(run, steps=summary["steps"], activations=bytes_kept)
+        ran = summary["ran"] or not run.steps
     except EquipoiseError as error:
         if error.code != "E_NONFINITE" or run.setting == run.section.study.reference:
             raise

@@ -16,6 +16,7 @@ from components.tuning.study_compare import Difference, adjusted, differences
 
 NARROWEST = 1e-3  # span of an axis
 DIGITS = 9  # kept of every number: beyond them a sum depends on the number of threads
+COSTS = ("CPU s a run", "MB a batch")
 COLOURS = {"better": "#1b7837", "worse": "#b2182b", "no difference shown": "#555555"}
 RESAMPLED = (
     "{clusters} {cluster}s are drawn with replacement {resamples} times, the same for every setting, with the scores "
@@ -148,6 +149,7 @@ def _entry(study: Study, setting: Any, row: Sequence[Difference]) -> dict[str, A
         "generated": setting.generated,
         "failures": failures,
         "cpu_seconds": round(median(run.cpu_seconds for run in runs), 1),  # the first run also pays for starting up
+        "activation_megabytes": round(median(run.activations for run in runs) / 1e6, 3),
         "steps": [run.steps for run in runs],
         "metrics": {
             metric: {
@@ -177,7 +179,7 @@ def _plain(each: Difference) -> dict[str, Any]:
 
 def rows(document: Mapping[str, Any]) -> list[list[str]]:
     """The table: a row a setting and metric, below a head."""
-    head = ["setting", "metric", "mean", "seed sd", "difference", "interval", "p (Holm)", "verdict", "CPU s a run"]
+    head = ["setting", "metric", "mean", "seed sd", "difference", "interval", "p (Holm)", "verdict", *COSTS]
     found = [head]
     for each in document["settings"]:
         first = [each["name"]]
@@ -187,12 +189,16 @@ def rows(document: Mapping[str, Any]) -> list[list[str]]:
             if pair is not None:
                 interval = f"{pair['low']:+.4f} to {pair['high']:+.4f}"
                 cells = [f"{pair['value']:+.4f}", interval, f"{pair['adjusted']:.4f}", pair["verdict"]]
-            cost = [f"{each['cpu_seconds']:.1f}"] if first != [""] else [""]
+            cost = _cost(each) if first != [""] else [""] * len(COSTS)
             found.append([*first, metric, f"{value['mean']:.4f}", f"{value['seed_sd']:.4f}", *cells, *cost])
             first = [""]
         if not each["metrics"]:
-            found.append([each["name"], *[""] * 6, each["verdict"], f"{each['cpu_seconds']:.1f}"])
+            found.append([each["name"], *[""] * 6, each["verdict"], *_cost(each)])
     return found
+
+
+def _cost(each: Mapping[str, Any]) -> list[str]:
+    return [f"{each['cpu_seconds']:.1f}", f"{each['activation_megabytes']:.1f}"]
 
 
 def notes(document: Mapping[str, Any]) -> list[str]:
@@ -220,7 +226,9 @@ def report(document: Mapping[str, Any]) -> list[str]:
     lines += [f"- {each['name']}: {each['shown']}" for each in document["settings"]]
     lines += ["", *(f"{each}\n" for each in notes(document))]
     seeds = ", ".join(map(str, document["seeds"]))
-    return [*lines, f"Seeds {seeds}; {document['epochs']} epochs a run; {document['cpu_seconds']:.1f} CPU s in all."]
+    megabytes = "MB: what the first micro-batch keeps for its backward pass."
+    total = f"{document['epochs']} epochs a run; {document['cpu_seconds']:.1f} CPU s in all."
+    return [*lines, f"Seeds {seeds}; {total} {megabytes}"]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -51,6 +51,7 @@ def test_one_document_on_stdout_and_nothing_trained_twice(studied):
     document = json.loads(done.stdout)
     assert [each["name"] for each in document["settings"]] == ["full", "cross-entropy"]
     assert len(document["runs"]) == 6 and all(each["cpu_seconds"] > 0 for each in document["runs"])
+    assert all(each["activation_megabytes"] > 0 for each in document["settings"])
     assert set(document["settings"][1]["against"]) == {"decision/accuracy", "tool/accuracy", "arguments/exact_match"}
     assert document["settings"][1]["verdict"] and document["sentence"]
     assert "run 6 of 6: cross-entropy, seed 3, left " in done.stderr
