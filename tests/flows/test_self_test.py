@@ -86,8 +86,8 @@ def test_a_replay_is_what_the_gate_says_of_the_same_tables(size):
 
 @pytest.fixture(scope="module")
 def enough():
-    """Replays of 550 conversations, which suffice for a margin of .03."""
-    return self_test(scores(1, 550), scores(2, 550), config(), 120, None, W, quiet)
+    """Replays of 700 conversations, which suffice for a margin of .03."""
+    return self_test(scores(1, 700), scores(2, 700), config(), 200, None, W, quiet)
 
 
 def rates(document, name):
@@ -113,10 +113,10 @@ def test_equal_models_are_promoted_and_rejected_within_alpha():
 def test_the_size_the_noise_and_the_score_of_a_head_that_suffices(enough):
     assert enough["error"] is None and status(enough, quiet) == 0 and enough["impossible"] == []
     for head in enough["heads"]:
-        assert head["detectable"] <= head["margin"] and head["needed"] <= 550
+        assert head["detectable"] <= head["margin"] and head["needed"] <= 700
         assert head["score"] == pytest.approx(0.8, abs=0.03)
-        # Each side is right on its own in a tenth of the samples: 2 x .1 x .8 x .2 of them differ, 2,200 in all.
-        assert head["noise"] == pytest.approx((2 * 0.1 * 0.8 * 0.2 / 2200) ** 0.5, rel=0.2)
+        # Each side is right on its own in a tenth of the samples: 2 x .1 x .8 x .2 of them differ, 2,800 in all.
+        assert head["noise"] == pytest.approx((2 * 0.1 * 0.8 * 0.2 / 2800) ** 0.5, rel=0.2)
 
 
 def test_harm_of_the_margin_passes_within_alpha_and_of_twice_the_margin_is_caught(enough):
@@ -124,7 +124,7 @@ def test_harm_of_the_margin_passes_within_alpha_and_of_twice_the_margin_is_caugh
         once = rates(enough, f"{head} {metric} worse by its margin")
         assert once["PROMOTE"]["low"] <= 0.05 and once["REJECT"]["low"] <= 0.05
         twice = rates(enough, f"{head} {metric} worse by twice its margin")
-        assert twice["REJECT"]["value"] >= 0.95 and twice["REJECT"]["low"] >= 0.9 and twice["PROMOTE"]["count"] == 0
+        assert twice["REJECT"]["low"] >= 0.95 and twice["PROMOTE"]["count"] == 0
 
 
 def test_an_improvement_is_seen_the_more_the_larger_it_is(enough):
