@@ -61,3 +61,10 @@ def test_what_has_to_be_said_beside_the_table():
         "huge, seed 2: E_NONFINITE loss",
         "The settings did not take the same number of optimizer steps: full 10, short 8.",
     ]
+
+
+def test_steps_are_compared_seed_by_seed():
+    """Another seed may pack its batches otherwise: that every setting does alike is no difference between settings."""
+    settings = [{"name": name, "failures": {}, "steps": [10, 11, 10]} for name in ("full", "short")]
+    document = {"split": "validation", "samples": 7, "resampled": "months", "trials": None, "settings": settings}
+    assert notes({**document, "left_out": {}}) == ["validation split, 7 samples; months."]
