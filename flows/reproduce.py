@@ -90,8 +90,17 @@ def _kept(at: Desk, version: int) -> Kept:
     params = read_yaml(folder / packaging.PARAMS)
     for part in RECIPE_PARTS:  # registered with another params.yaml than it was trained with: the model's own counts
         if part in card["section"]:
-            params[at.name][part] = card["section"][part]
+            params[at.name][part] = _ordered(card["section"][part], params[at.name].get(part))
     return Kept(version, folder, card, params)
+
+
+def _ordered(values: Any, like: Any) -> Any:
+    """The values with their keys in the order of `like`, as far as it has them: a model.json has its keys sorted, and
+    what a class stands for may go by their order."""
+    if not isinstance(values, Mapping) or not isinstance(like, Mapping):
+        return values
+    known = [key for key in like if key in values]
+    return {key: _ordered(values[key], like.get(key)) for key in [*known, *(k for k in values if k not in like)]}
 
 
 def _project(root: Path, place: Place, workload: str, kept: Kept) -> Path:

@@ -1,17 +1,33 @@
 """What a version was made of, told from its records; what cannot be made again; how both are shown."""
 
+import contextlib
 import json
 import shutil
 
 import pytest
 
+from components import stage
+from components.config_edit import edit
 from components.errors import EquipoiseError
 from components.registry import aliases, packaging
 from components.training.finished import CARD
-from flows import lineage, present_lineage, registration, reproduce
+from flows import lineage, present_lineage, registration, reproduce, stages
 from flows.state import Place
+from tests.flows.projects import real_project
 
 W = "tool_calling"
+SHORT = ("training.epochs=1", "training.batch_tokens=2048")
+SMALLEST = {  # of tool_calling the cycle of a model shows the same by the commands
+    "trading": (*SHORT, "model.width=16", "training.walk_forward=false"),
+    "assertions": (
+        *SHORT, "data.embedded_projects=4", "data.embedded_rows=240", "data.vocabulary=400", "model.width=16",
+        "teacher.model.width=16", "teacher.training.epochs=1",
+    ),
+    "keyboard": (
+        *SHORT, "data.embedded_users=20", "data.embedded_messages=200", "data.vocabulary=600", "data.screens=60",
+        "data.processes=1", "model.width=16", "model.features=32",
+    ),
+}  # fmt: skip
 
 
 def quiet(_line):
@@ -83,6 +99,39 @@ def test_what_no_training_made_cannot_be_made_again(own):
         reproduce.reproduce(own, W, register(own), quiet)
     assert refused.value.exit_code == 66
     assert not (own.state / reproduce.FOLDER).exists()
+
+
+def trained(folder, workload) -> Place:
+    """A project whose workload went through every stage before evaluate, on the data that it makes itself."""
+    place = Place(real_project(folder), folder / ".equipoise")
+    edit(place.params, workload, SMALLEST[workload])
+    section = getattr(place.config(), workload)
+    with contextlib.chdir(folder):
+        for name in stages.needed(place, workload)[:-1]:
+            stage.STAGES[name](workload, section)
+    return place
+
+
+@pytest.mark.parametrize("workload", SMALLEST)
+def test_a_version_comes_out_byte_for_byte_of_nothing_but_what_is_kept_with_it(workload, tmp_path, monkeypatch):
+    """Data are generated and prepared again; where a teacher is asked, it is trained again too."""
+    monkeypatch.setenv("EQUIPOISE_DEVICE", "cpu")
+    place = trained(tmp_path / "project", workload)
+    with registration.desk(place, workload, "tester", quiet) as at:
+        version = registration.register_folder(at, place.checkpoint(workload), "trained")
+    shutil.rmtree(place.project / "data")
+    made = reproduce.reproduce(place, workload, version, quiet)
+    assert made["equal"] and made["differs"] == [], made
+    assert {"model.safetensors", CARD} <= made["files"].keys()
+    assert all(pair["registered"] for pair in made["files"].values())
+
+
+def test_keys_keep_the_order_of_the_parameters_and_take_the_values_of_the_model():
+    """A trading model's classes go by the order of its strategies, which model.json does not keep."""
+    like = {"b": {"z": 1, "y": 2}, "gone": 3, "a": [1]}
+    made = reproduce._ordered({"a": [2], "b": {"x": 7, "y": 5, "z": 6}, "new": 4}, like)
+    assert made == {"b": {"z": 6, "y": 5, "x": 7}, "a": [2], "new": 4}
+    assert list(made) == ["b", "a", "new"] and list(made["b"]) == ["z", "y", "x"]
 
 
 def test_without_a_champion_a_version_must_be_named(own):
