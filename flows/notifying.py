@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from components.errors import EquipoiseError, misconfigured, one_line
+from components.errors import EquipoiseError, misconfigured, one_line, shorten
 
 VARIABLE = "EQUIPOISE_WEBHOOK"
 LIMIT_SECONDS = 10.0
+REASON = 1_000  # characters of an error that is none of ours
 
 Say = Callable[[str], object]
 Tell = Callable[[dict[str, Any]], dict[str, Any]]
@@ -23,7 +24,8 @@ Tell = Callable[[dict[str, Any]], dict[str, Any]]
 
 @contextmanager
 def told(workload: str, scheduled: bool, say: Say) -> Iterator[Tell]:
-    """Sends the outcome that the block hands to `tell`, or the error that ended it, which goes on its way.
+    """Sends the outcome that the block hands to `tell`, or the error that ended it, which goes on its way: one of ours
+    under its code, any other as E_INTERNAL with its type.
 
     A run that a person started is not announced: the person sees how it ends.
 
@@ -39,10 +41,16 @@ def told(workload: str, scheduled: bool, say: Say) -> Iterator[Tell]:
 
     try:
         yield tell
-    except EquipoiseError as error:
+    except Exception as error:
         if address:
-            _post(address, {"workload": workload, "decision": "ERROR", "code": error.code, "reason": str(error)}, say)
+            _post(address, {"workload": workload, "decision": "ERROR", **_ended_by(error)}, say)
         raise
+
+
+def _ended_by(error: Exception) -> dict[str, str]:
+    if isinstance(error, EquipoiseError):
+        return {"code": error.code, "reason": str(error)}
+    return {"code": "E_INTERNAL", "reason": shorten(f"{type(error).__name__}: {error}", REASON)}
 
 
 def announce(outcome: Mapping[str, Any], say: Say) -> None:

@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from flows import artifacts, cycle, flow_runs, judging, notifying, policies, registration, shadow, stages
-from flows.state import exclusive, place_of
+from flows.state import Place, exclusive, place_of
 from flows.terminal import say
 
 step = partial(task, cache_policy=NO_CACHE, persist_result=False)
@@ -60,14 +60,19 @@ def retrain(
     that it looks at labelled samples that came in, and takes a promotion back that did harm.
     """
     place = place_of(project, state)
-    for name in flow_runs.begin():
-        say(f"closed the flow run {name}: its process was gone")
-    with notifying.told(workload, scheduled, artifacts.logged(say)) as tell, exclusive(place, workload):
-        if scheduled:
-            watch(workload, project, state)
-        outcome = cycle.unchanged(place, workload) or (policies.wait(place, workload, say) if scheduled else None)
-        outcome = outcome or _train_and_judge(workload, project, state, actor)
-        return tell(artifacts.publish(place, workload, outcome))
+    with notifying.told(workload, scheduled, artifacts.logged(say)) as tell:
+        for name in flow_runs.begin():
+            say(f"closed the flow run {name}: its process was gone")
+        with exclusive(place, workload):
+            return tell(artifacts.publish(place, workload, _brought_up(place, workload, actor, scheduled)))
+
+
+def _brought_up(place: Place, workload: str, actor: str | None, scheduled: bool) -> dict[str, Any]:
+    folders = str(place.project), str(place.state)
+    if scheduled:
+        watch(workload, *folders)
+    outcome = cycle.unchanged(place, workload) or (policies.wait(place, workload, say) if scheduled else None)
+    return outcome or _train_and_judge(workload, *folders, actor)
 
 
 def _train_and_judge(workload: str, project: str, state: str, actor: str | None) -> dict[str, Any]:

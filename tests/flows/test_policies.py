@@ -136,8 +136,13 @@ def test_the_webhook_hears_how_a_scheduled_run_ended(monkeypatch):
             tell(OUTCOME)
         with pytest.raises(EquipoiseError), notifying.told(W, True, quiet):
             raise misconfigured("params.yaml", "must be so", got="not", hint="Mend it")
+        with pytest.raises(ZeroDivisionError), notifying.told(W, True, quiet):
+            raise ZeroDivisionError("over\nnothing")
+        with pytest.raises(ZeroDivisionError), notifying.told(W, False, quiet):
+            raise ZeroDivisionError
     assert heard[0] == {"workload": W, "decision": "HOLD", "version": 3, "champion": 2, "reason": "undecided"}
-    assert [each["decision"] for each in heard] == ["HOLD", "ERROR"] and heard[1]["code"] == "E_CONFIG"
+    assert [each["decision"] for each in heard] == ["HOLD", "ERROR", "ERROR"] and heard[1]["code"] == "E_CONFIG"
+    assert heard[2]["code"] == "E_INTERNAL" and heard[2]["reason"] == "ZeroDivisionError: over\\nnothing"
 
 
 def test_a_webhook_that_fails_is_said_without_its_path(monkeypatch):
