@@ -46,11 +46,14 @@ class Stack:
         folder: everything of this stack lies below it.
         ports: by service, the port of loopback it listens on.
         secrets: the values of what env.example names.
+        postgres: closes PostgreSQL.
+        sockets: the folder of PostgreSQL's socket, where its superuser `test` needs no password.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = {name: free_port() for name in SERVERS}
+        self.postgres, self.sockets = ExitStack(), ""
         self.secrets = {name: f"{name.lower()}-'%40 x"[:40] for name in secret_names()}
         self.project, self.state, self.image = folder / "project", folder / "state", folder / "image"
         self.places = {"/srv/equipoise/infra/mlflow": folder / "mlflow", "/srv/equipoise": ROOT, "/tmp": folder / "tmp"}
@@ -187,14 +190,22 @@ def object_store(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def database(stack: Stack) -> Iterator[None]:
-    """PostgreSQL with the roles that roles.sh makes."""
-    with cluster() as folder:
-        (folder / "data" / "pg_hba.conf").write_text(HBA)
-        with running(folder, signal.SIGINT, stack.ports["postgres"]):
-            asked = {**stack.environment("postgres"), "POSTGRES_USER": "test", "POSTGRES_DB": "postgres"}
-            asked |= {"PGHOST": str(folder), "PGPORT": str(stack.ports["postgres"])}
-            subprocess.run([INFRA / "postgres" / "roles.sh"], env=asked, check=True, capture_output=True, text=True)
-            yield
+    """PostgreSQL with the roles that roles.sh makes; `new_database` replaces it while the block runs."""
+    with stack.postgres:
+        new_database(stack)
+        yield
+
+
+def new_database(stack: Stack) -> None:
+    """Starts an empty PostgreSQL with its roles; one that ran before is gone with all it held."""
+    stack.postgres.close()
+    folder = stack.postgres.enter_context(cluster())
+    (folder / "data" / "pg_hba.conf").write_text(HBA)
+    stack.postgres.enter_context(running(folder, signal.SIGINT, stack.ports["postgres"]))
+    stack.sockets = str(folder)
+    asked = {**stack.environment("postgres"), "POSTGRES_USER": "test", "POSTGRES_DB": "postgres"}
+    asked |= {"PGHOST": stack.sockets, "PGPORT": str(stack.ports["postgres"])}
+    subprocess.run([INFRA / "postgres" / "roles.sh"], env=asked, check=True, capture_output=True, text=True)
 
 
 def image(stack: Stack) -> None:

@@ -4,20 +4,8 @@ import json
 
 import pytest
 
-from tests.infra.stack import Stack, servers
-
 W = "tool_calling"
 pytestmark = [pytest.mark.infra, pytest.mark.timeout(4800)]
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory):
-    """All servers with their accounts, buckets and deployments, and a project."""
-    made = Stack(tmp_path_factory.mktemp("stack"))
-    with servers(made):
-        made.prepare()
-        (made.project / "asked.jsonl").write_text('{"tools": [], "history": [{"role": "user", "content": "hello"}]}\n')
-        yield made
 
 
 @pytest.mark.parametrize(
