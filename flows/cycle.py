@@ -33,15 +33,18 @@ def run(place: Place, workload: str, actor: str | None, say: Say, tune: bool = F
 
     folders = str(place.project), str(place.state)
     with embedded(place, say):
-        if outcome is None:
-            from flows.retrain import retrain
+        from flows.flow_runs import named
 
-            outcome = retrain(workload, *folders, actor)
-        if tune:
-            from flows.tune_flow import tune as campaign
+        with named():
+            if outcome is None:
+                from flows.retrain import retrain
 
-            outcome = {**outcome, "campaign": campaign(workload, *folders)}
-        return outcome
+                outcome = retrain(workload, *folders, actor)
+            if tune:
+                from flows.tune_flow import tune as campaign
+
+                outcome = {**outcome, "campaign": campaign(workload, *folders)}
+            return outcome
 
 
 def unchanged(place: Place, workload: str) -> dict[str, Any] | None:

@@ -5,10 +5,12 @@ Prefect notices by itself only what a worker started and watched. A flow that is
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from prefect import tags
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowFilter,
@@ -28,7 +30,7 @@ from prefect.states import Crashed
 from components.registry.processes import gone, identity
 
 FLOWS = ["retrain", "tune"]
-OPEN = [StateType.RUNNING, StateType.CANCELLING]
+OPEN = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 PAGE = 200  # runs the server gives at once
 
 
@@ -42,8 +44,15 @@ class Left:
     workload: str | None
 
 
+def named() -> AbstractContextManager[set[str]]:
+    """While open, the flow runs that this process creates bear its identity from the first moment on."""
+    return tags(" ".join(f"{key}={value}" for key, value in identity().items()))
+
+
 def begin() -> list[str]:
     """To be called by a flow as it begins: notes its process with its run, and closes those of processes that are gone.
+
+    A run that a worker or a runner started has no other mark.
 
     Returns:
         The names of the runs closed.
@@ -79,7 +88,15 @@ def _left(client: SyncPrefectClient) -> list[Left]:
     while page is None or len(page) == PAGE:
         page = client.read_flow_runs(flow_filter=named, flow_run_filter=wanted, limit=PAGE, offset=len(found))
         found += page
-    return [_described(run) for run in found if gone({key: str(value) for key, value in run.labels.items()})]
+    return [_described(run) for run in found if gone(_process(run))]
+
+
+def _process(run: Any) -> dict[str, str]:
+    """Its process by the tag of `named`; else, once it runs, by the labels of `begin`, which a pending run may have
+    from the process before."""
+    tagged = dict(part.partition("=")[::2] for tag in run.tags for part in tag.split())
+    pending = run.state is not None and run.state.is_pending()
+    return tagged if pending else tagged | {key: str(value) for key, value in run.labels.items()}
 
 
 def _described(run: Any) -> Left:

@@ -19,8 +19,9 @@ import os, signal, sys
 from uuid import UUID
 from prefect import flow, task
 from prefect.client.orchestration import get_client
+from prefect.context import TagsContext
 from prefect.runtime import flow_run
-from prefect.states import Running
+from prefect.states import Pending, Running
 from flows import flow_runs
 
 @task
@@ -29,13 +30,19 @@ def work():
 
 @flow(name="retrain", flow_run_name="retrain {workload}")
 def retrain(workload):
+    if sys.argv[1] == "die early":
+        os.kill(os.getpid(), signal.SIGKILL)
     print(flow_runs.begin(), flush=True)
     if sys.argv[1] == "die":
         with get_client(sync_client=True) as client:
             client.create_task_run(work, UUID(flow_run.get_id()), "0", state=Running())
         os.kill(os.getpid(), signal.SIGKILL)
 
-retrain("tool_calling")
+with flow_runs.named(), get_client(sync_client=True) as client:
+    if sys.argv[1] == "die early":
+        wanted = {"state": Pending(), "tags": TagsContext.get().current_tags}
+        client.create_flow_run(retrain, parameters={"workload": "tool_calling"}, **wanted)
+    retrain("tool_calling")
 """
 
 
@@ -74,6 +81,11 @@ def test_flow_runs_whose_process_is_gone(plain, tmp_path, monkeypatch):
         assert ended.stdout.strip() == "['retrain tool_calling']", ended.stderr
         assert states(address, "flow") == ["COMPLETED", "CRASHED", "CRASHED"]
         assert run(plain, False, quiet)["findings"] == []
+
+        assert flow(address, "die early").returncode == -signal.SIGKILL
+        assert states(address, "flow") == ["COMPLETED", "CRASHED", "CRASHED", "PENDING", "RUNNING"]
+        assert all(found["fixed"] for found in run(plain, True, quiet)["findings"])
+        assert states(address, "flow") == ["COMPLETED", *["CRASHED"] * 4]
     monkeypatch.setenv("PREFECT_API_URL", address)
     (away,) = run(plain, True, quiet)["findings"]
     assert away["code"] == "E_PREFECT" and not away["fixed"] and json.dumps(away)
