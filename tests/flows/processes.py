@@ -1,5 +1,6 @@
 """What tests ask of the processes that a command starts."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -7,11 +8,12 @@ import time
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes that a process started, and those they started."""
+    """The processes that a process started, and those they started; fewer where some end meanwhile."""
     found: list[int] = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children") as handle:
-            found += [int(each) for each in handle.read().split()]
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children") as handle:
+                found += [int(each) for each in handle.read().split()]
     return found + [below for child in found for below in descendants(child)]
 
 

@@ -1,12 +1,16 @@
 """Projects for the flows' tests: one of plain stages for DVC's part, one of the real code with a tiny data set."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from components import stage
 from components.config_edit import edit
+from flows import stages
+from flows.state import Place
 
 ROOT = Path(__file__).parents[2]
 TINY = (
@@ -55,6 +59,14 @@ def real_project(folder: Path) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     edit(folder / "params.yaml", "tool_calling", TINY)
     return folder
+
+
+def train_here(place: Place, workload: str) -> None:
+    """Runs every stage before evaluate in this process; the bytes are those that the flow leaves."""
+    section = getattr(place.config(), workload)
+    with contextlib.chdir(place.project):
+        for name in stages.needed(place, workload)[:-1]:
+            stage.STAGES[name](workload, section)
 
 
 def command(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:

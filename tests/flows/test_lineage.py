@@ -1,19 +1,17 @@
 """What a version was made of, told from its records; what cannot be made again; how both are shown."""
 
-import contextlib
 import json
 import shutil
 
 import pytest
 
-from components import stage
 from components.config_edit import edit
 from components.errors import EquipoiseError
 from components.registry import aliases, packaging
 from components.training.finished import CARD
-from flows import lineage, present_lineage, registration, reproduce, stages
+from flows import lineage, present_lineage, registration, reproduce
 from flows.state import Place
-from tests.flows.projects import real_project
+from tests.flows.projects import real_project, train_here
 
 W = "tool_calling"
 SHORT = ("training.epochs=1", "training.batch_tokens=2048")
@@ -101,22 +99,13 @@ def test_what_no_training_made_cannot_be_made_again(own):
     assert not (own.state / reproduce.FOLDER).exists()
 
 
-def trained(folder, workload) -> Place:
-    """A project whose workload went through every stage before evaluate, on the data that it makes itself."""
-    place = Place(real_project(folder), folder / ".equipoise")
-    edit(place.params, workload, SMALLEST[workload])
-    section = getattr(place.config(), workload)
-    with contextlib.chdir(folder):
-        for name in stages.needed(place, workload)[:-1]:
-            stage.STAGES[name](workload, section)
-    return place
-
-
 @pytest.mark.parametrize("workload", SMALLEST)
 def test_a_version_comes_out_byte_for_byte_of_nothing_but_what_is_kept_with_it(workload, tmp_path, monkeypatch):
     """Data are generated and prepared again; where a teacher is asked, it is trained again too."""
     monkeypatch.setenv("EQUIPOISE_DEVICE", "cpu")
-    place = trained(tmp_path / "project", workload)
+    place = Place(real_project(tmp_path / "project"), tmp_path / "state")
+    edit(place.params, workload, SMALLEST[workload])
+    train_here(place, workload)
     with registration.desk(place, workload, "tester", quiet) as at:
         version = registration.register_folder(at, place.checkpoint(workload), "trained")
     shutil.rmtree(place.project / "data")
