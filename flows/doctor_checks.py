@@ -241,18 +241,20 @@ def flow_runs(case: Case) -> list[Fault]:
                 "to do closes the runs whose process is gone"
             )
         return []
-    from flows.orchestration import environment, probe
+    from flows.orchestration import environment, probe, reached
 
     probe(address)
     os.environ.update(environment(case.place))
     from flows import flow_runs as prefect
 
+    with reached(address):
+        left = prefect.left()
     rule = "a flow run must end with its process"
     return [
         Fault(misconfigured(f"Prefect at {address.rpartition('@')[2]}, {run.name} ({run.id})", rule,
                             got=f"{run.state}, its process is gone", hint=FIX, code="FLOW_RUN_LEFT"),
               run.workload, partial(prefect.close, run))
-        for run in prefect.left()
+        for run in left
     ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 PROBE_SECONDS = 5.0
 MIGRATION_SECONDS = 300
 STOP_SECONDS = 5
-UNAUTHORIZED = 401  # the status of an HTTP answer
+UNAUTHORIZED, FAILED = 401, 500  # status of an HTTP answer; this and above: the server itself failed
 DATABASE = "prefect.db"
 LOG = "server.log"
 NAMED = "Start the server (its address ends in /api) or unset PREFECT_API_URL"
@@ -67,7 +67,7 @@ def embedded(place: Place, say: Callable[[str], object]) -> Iterator[None]:
     address = os.environ.get("PREFECT_API_URL", "").strip()
     if address:
         probe(address)
-        with _reached(address):
+        with reached(address):
             yield
         return
     ensure_database(place, say)
@@ -75,28 +75,36 @@ def embedded(place: Place, say: Callable[[str], object]) -> Iterator[None]:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     try:
-        with temporary_settings({PREFECT_API_URL: os.environ["PREFECT_API_URL"]}), _reached("embedded Prefect"):
+        with temporary_settings({PREFECT_API_URL: os.environ["PREFECT_API_URL"]}), reached("embedded Prefect"):
             yield
     finally:
         del os.environ["PREFECT_API_URL"]
 
 
 @contextmanager
-def _reached(server: str) -> Iterator[None]:
+def reached(server: str) -> Iterator[None]:
+    """What goes wrong between us and a Prefect server while the block runs, in one line.
+
+    Raises:
+        EquipoiseError: E_PREFECT (69) where it is gone, lets us not in or fails itself; everything else as it came.
+    """
     try:
         yield
     except EquipoiseError:
         raise
     except Exception as error:
-        if getattr(getattr(error, "response", None), "status_code", None) == UNAUTHORIZED:
+        status = getattr(getattr(error, "response", None), "status_code", 0)
+        if status == UNAUTHORIZED:
             hint = "Set PREFECT_API_AUTH_STRING to USER:PASSWORD as the server has it"
             raise unavailable(server, "status 401: user and password refused", hint) from error
+        if type(error).__name__ == "PrefectHTTPStatusError" and status >= FAILED:
+            raise unavailable(server, f"status {status}", "Read the server's log: its database may be away") from error
         lost = "Failed to reach API" in str(error) or type(error).__module__.startswith("httpx")
         if ended := _own.ended(STOP_SECONDS if lost else 0):  # it hangs up a moment before it is gone
             hint = f"Read why in prefect/{LOG} of the state folder, then run the command again"
             raise unavailable("embedded Prefect", ended, hint) from error
-        if lost and isinstance(error, RuntimeError):
-            raise unavailable(server, str(error).splitlines()[0]) from error
+        if lost:
+            raise unavailable(server, next(iter(str(error).splitlines()), type(error).__name__)) from error
         raise
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from components.errors import EquipoiseError, Exit, busy, misconfigured
 from components.registry.ledger_schema import HEAD, VERSION_TABLE
@@ -233,7 +233,7 @@ def _sqlite_errors(code: int) -> Answer | None:
 def _postgresql_errors(error: DBAPIError) -> Answer | None:
     """By SQLSTATE; an error without one never reached a server."""
     state = getattr(error.orig, "sqlstate", None)
-    if error.connection_invalidated or (state is None and type(error.orig).__name__ == "OperationalError"):
+    if error.connection_invalidated or (state is None and isinstance(error, OperationalError)):
         return _unreachable
     state = state or ""
     if state in {"55P03", "40001", "40P01", "53300"}:

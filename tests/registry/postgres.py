@@ -22,6 +22,7 @@ from psycopg.sql import SQL, Identifier
 
 PLACES = ("/usr/lib/postgresql/17/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/15/bin", "/usr/local/bin")
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=60", "shared_buffers=16MB")
+QUIET = "log_min_messages=log"  # nobody reads its log once it is ready: errors of its clients would fill the pipe
 READY_SECONDS = 30
 
 
@@ -70,7 +71,8 @@ def running(folder: Path, end: int = signal.SIGQUIT, port: int | None = None) ->
     bin_folder = binaries()
     assert bin_folder is not None
     listening = ("listen_addresses=127.0.0.1", f"port={port}") if port else ("listen_addresses=",)
-    options = [part for option in (f"unix_socket_directories={folder}", *listening, *FAST) for part in ("-c", option)]
+    settings = (f"unix_socket_directories={folder}", *listening, *FAST, QUIET)
+    options = [part for setting in settings for part in ("-c", setting)]
     process = subprocess.Popen(
         [*_become(), str(bin_folder / "postgres"), "-D", str(folder / "data"), *options],
         cwd=folder,

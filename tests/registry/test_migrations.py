@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import stat
 from pathlib import Path
@@ -139,6 +140,14 @@ def test_unusable_urls_are_answered_without_their_password(url: str, code: str, 
     assert caught.value.exit_code == status
     assert "canary" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_says_nothing_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_store, "CONNECT_SECONDS", 2)  # the least that libpq takes
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(EquipoiseError) as caught:
+        open_ledger(f"postgresql://u:canary@127.0.0.1:{silent.getsockname()[1]}/d")
+    assert (caught.value.code, caught.value.exit_code) == ("E_LEDGER_UNREACHABLE", 69)
+    assert "canary" not in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_database_that_is_not_there_is_unreachable(postgres_url: str) -> None:  # noqa: F811
