@@ -99,7 +99,7 @@ def test_what_no_training_made_cannot_be_made_again(own):
     assert not (own.state / reproduce.FOLDER).exists()
 
 
-@pytest.mark.parametrize("workload", SMALLEST)
+@pytest.mark.parametrize("workload", ["trading", pytest.param("assertions", marks=pytest.mark.torture), "keyboard"])
 def test_a_version_comes_out_byte_for_byte_of_nothing_but_what_is_kept_with_it(workload, tmp_path, monkeypatch):
     """Data are generated and prepared again; where a teacher is asked, it is trained again too."""
     monkeypatch.setenv("EQUIPOISE_DEVICE", "cpu")
