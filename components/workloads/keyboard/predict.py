@@ -196,7 +196,7 @@ class KeyboardPredictor:
         places, (near, edits) = words.begun(typed, event.layout), words.near(typed)
         shares, pictures = words.shares, self.lexicon.emoji
         slips = shares[near] * np.exp(-EDIT * edits)
-        tasks = _weighed(tasks, float(slips.sum()), float(shares[places].sum())) if len(near) else tasks
+        tasks = _weighed(tasks, float(slips.sum()), float(shares[places].sum())) if typed else tasks
         wrong = bool(typed) and tasks[Task.ERROR] > self.model.settings.correct_above
         if typed and not len(near):  # nothing is near: any other word
             near = self.lexicon.begun("", Layout.EN)
@@ -218,7 +218,8 @@ class KeyboardPredictor:
 
 
 def _weighed(tasks: Sequence[float], slips: float, meant: float) -> list[float]:
-    """The router's chances of an error and of a completion, weighed by what the words say.
+    """The router's chances of an error and of a completion, weighed by what the words say: with no word near what is
+    typed there is nothing to put in its place, and so no error.
 
     Args:
         tasks: [3] of the router.

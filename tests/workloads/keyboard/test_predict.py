@@ -80,6 +80,17 @@ def test_what_a_keyboard_may_say(model: KeyboardPredictor, events: list[Event]) 
             assert fold_text(event.typed) not in dict(answer.corrections)
 
 
+def test_what_no_word_is_near_is_no_error(prepared: Path, model: KeyboardPredictor, events: list[Event]) -> None:
+    """There is nothing to put in its place, however sure the router is."""
+    event = replace(next(event for event in events if event.typed and event.language == "en"), typed="qxqxqxqxqx")
+    section = section_of(correct_above=0.0)
+    eager = of_model(drawn_model(section, prepared), section, prepared)
+    for keyboard in (model, eager):
+        said = keyboard.predict([event])[0]
+        assert said.task is Task.COMPLETION and said.task_probabilities[Task.ERROR] == 0.0
+        assert sum(said.task_probabilities) == pytest.approx(1.0)
+
+
 def test_a_screen_changes_the_answer_and_its_absence_is_no_fault(model: KeyboardPredictor, events: list[Event]) -> None:
     shown = next(event for event in events if event.screen is not None)
     with_it, without = model.predict([shown])[0], model.predict([replace(shown, screen=None, boxes=None)])[0]
