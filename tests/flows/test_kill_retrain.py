@@ -89,7 +89,7 @@ class Killer:
 
     def killed(self, progress: bool) -> None:
         self.wanted -= 1
-        self.seconds *= 0.8 if progress else 1.25
+        self.seconds *= 0.6 if progress else 1.15
 
 
 def part(place: Place) -> str:
@@ -168,7 +168,7 @@ def whole(place: Place, twin: Place, address: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends children with their parent on Linux only")
-@pytest.mark.timeout(7200)
+@pytest.mark.timeout(4 * 3600)
 @pytest.mark.parametrize("kills", [3, pytest.param(300, marks=pytest.mark.torture)])
 def test_killed_at_random_moments_a_retraining_ends_as_if_it_had_not_been(tmp_path, monkeypatch, kills):
     for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "EQUIPOISE_DATABASE_URL", "EQUIPOISE_STATE"):
