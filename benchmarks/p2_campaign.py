@@ -7,7 +7,7 @@ same ranges; the quality is that of the chosen model on the test split. The clos
 no peer has, is left out on all sides.
 
     python -m benchmarks.p2_campaign [--seeds 10] [--epochs 4]
-    python -m benchmarks.p2_campaign --dialogues FOLDER --every 12 --epochs 9 --layers 2 --screen-epochs 1 --peers tpe
+    python -m benchmarks.p2_campaign --dialogues FOLDER --epochs 9 --layers 2 --screen-epochs 1 --full 1 --peers tpe
 
 The second form takes every n-th dialogue of the published Schema-Guided Dialogue archives.
 """
@@ -60,7 +60,7 @@ def section(folder: Path, given: argparse.Namespace) -> Any:
                            "learning_rate": 3e-3, "ema": 0.95, "warmup_share": 0.15, "clip_norm": 0.5, "compile": False,
                            "threads": 1}  # fmt: skip
     changes = {"model.width": WIDTHS[1], "model.layers": 1}
-    screen = {"epochs": given.screen_epochs, "changes": changes, "margin": 0.02, "full": 2,
+    screen = {"epochs": given.screen_epochs, "changes": changes, "margin": 0.02, "full": given.full,
               "rungs": list(range(1, given.screen_epochs)), "agreement": -1.0}  # fmt: skip
     values["tuning"] |= {"epochs": given.epochs, "engine": "batched", "wave": CANDIDATES // 2, "screen": screen}
     return type(load_config(ROOT / "params.yaml").tool_calling).model_validate(values)
@@ -151,9 +151,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=4, help="of a training at full length")
     parser.add_argument("--layers", type=int, default=1, help="at full length; the screen has one")
     parser.add_argument("--screen-epochs", type=int, default=2)
+    parser.add_argument("--full", type=int, default=2, help="candidates of the screen that go on beside the default")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
     parser.add_argument("--dialogues", type=Path, help="the published archives; without it embedded conversations")
-    parser.add_argument("--every", type=int, default=12, help="of these dialogues one in so many is kept")
+    parser.add_argument("--every", type=int, default=80, help="of these dialogues one in so many is kept")
     return parser.parse_args()
 
 
