@@ -64,9 +64,9 @@ def read_jsonl(source: Path, intent_map: Mapping[str, str] | None = None) -> Ite
     if not files:
         raise missing(
             str(source),
-            "must be a .jsonl file or a folder with train.jsonl",
-            got="nothing there" if not source.exists() else "no such file",
-            hint="Name the folder of the TRM agent's data, or run the generate stage",
+            "must be a .jsonl file, a folder with train.jsonl, or a folder or archive of published dialogues",
+            got="none of these" if source.exists() else "nothing there",
+            hint="Name the folder of the TRM agent's data or of Schema-Guided Dialogue, or run the generate stage",
         )
     slot_names, built = _names(files["train"])
     intents = intent_map if intent_map is not None else built

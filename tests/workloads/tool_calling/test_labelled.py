@@ -41,6 +41,8 @@ def test_what_is_no_such_data_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "dev", [dialogue()])
     with pytest.raises(EquipoiseError, match="E_MISSING"):
         list(labelled(as_jsonl(), folder))
+    with pytest.raises(EquipoiseError, match=r"E_MISSING .*got none of these"):
+        list(labelled(SECTION, folder / "dialogues_001.json"))  # its schema would be missing
     (folder / "dialogues_001.json").write_text("[{")
     with pytest.raises(EquipoiseError, match=r"E_JSON .*dialogues_001\.json"):
         list(labelled(SECTION, folder))
