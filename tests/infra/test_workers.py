@@ -103,7 +103,8 @@ def retrained(stack):
         for each in client.read_deployments():
             client.pause_deployment(each.id)  # a schedule's hour may come while the tests run
         three = ends(client, *(begin(client) for _ in range(3))), events(stack)
-        yield three, (ends(client, begin(client)), events(stack))
+        later = ends(client, begin(client)), events(stack)
+    return three, later
 
 
 def test_of_three_runs_at_once_one_trains(stack, retrained):
