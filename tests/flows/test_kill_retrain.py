@@ -31,6 +31,7 @@ PARTS = ("generate", "prepare", "train", "evaluate", "register", "gate", "promot
 STEPS = ("training.batch_tokens=1500", "training.checkpoint_every=2")
 PROMOTED = ("data.embedded_conversations=90", "gate.policy=refresh", "gate.alpha=0.4")
 OPEN = ("PENDING", "RUNNING", "CANCELLING")
+MANY, MORE = 100, 20  # kills from which on every part must have been hit, and how many follow where one was not
 KILLED, RUNNING = -9, "attributes.status = 'RUNNING'"
 
 Live = Callable[[float | None, bool], int]
@@ -180,12 +181,11 @@ def test_killed_at_random_moments_a_retraining_ends_as_if_it_had_not_been(tmp_pa
         make_state(each)
     counted, killer, seed = Counter(), Killer(random.Random(kills), kills), 0
     with server(servers) as address, living(place, address) as live:
-        while killer.wanted:
-            seed += 1
+        while (left := kills - counted.total()) > 0 or (kills > MANY and set(counted) != set(PARTS)):
+            killer.wanted, seed = left if left > 0 else MORE, seed + 1
             for each in (place, twin):
                 edit(each.params, W, [f"training.seed={seed}", f"data.seed={seed}"])
             counted += retrained(place, live, killer)
             train_here(twin, W)
             whole(place, twin, address)
-    assert counted.total() == kills
-    assert kills < 100 or set(counted) == set(PARTS), counted
+    print(dict(counted), f"{seed} retrainings")
