@@ -65,6 +65,13 @@ def ends(client: SyncPrefectClient, *runs: UUID) -> list[str]:
         wake.wait(1.0)
 
 
+def flow_runs(stack: Stack) -> list[tuple[str, str]]:
+    """(id, state) of every flow run that Prefect knows and that is no longer to come, sorted."""
+    with prefect(stack) as client:
+        found = [(str(run.id), run.state.type.value) for run in client.read_flow_runs() if run.state]
+    return sorted(each for each in found if each[1] != "SCHEDULED")
+
+
 def events(stack: Stack) -> list[tuple[str, int | None, str]]:
     """(event, version, actor) of all that the ledger holds of the workload, its chain checked."""
     told = stack.equipoise("history", W, "--verify", "--json")
@@ -179,8 +186,8 @@ def test_a_lost_worker_leaves_a_run_that_is_closed_and_done_again(stack, retrain
 
 def test_lost_databases_are_put_back(stack, retrained, tmp_path):
     """As docs/operations.md tells it, with PostgreSQL's own tools; nothing else is touched or restarted."""
-    before, answered, tools = events(stack), answer(stack), binaries()
-    assert tools is not None
+    before, answered, known, tools = events(stack), answer(stack), flow_runs(stack), binaries()
+    assert tools is not None and known
 
     def run(tool: str, *words: str) -> None:
         there = {"PATH": os.defpath, "PGHOST": stack.sockets, "PGPORT": str(stack.ports["postgres"]), "PGUSER": "test"}
@@ -194,5 +201,4 @@ def test_lost_databases_are_put_back(stack, retrained, tmp_path):
     for name in DATABASES:
         run("pg_restore", "--clean", "--if-exists", f"--dbname={name}", f"{tmp_path / name}.dump")
     assert events(stack) == before and doctor(stack) == (0, set()) and answer(stack) == answered
-    with worker(stack, "one"), prefect(stack) as client:
-        assert ends(client, begin(client)) == ["COMPLETED"] and events(stack) == before
+    assert flow_runs(stack) == known
