@@ -51,7 +51,7 @@ def test_the_shipped_recipe_is_one_the_configuration_takes(tmp_path):
     section = made.config().tool_calling
     assert section.training.threads == 1 and not section.training.compile
     assert section.gate == Place(project, tmp_path / "state").config().tool_calling.gate.model_copy(
-        update={"resamples": section.gate.resamples}
+        update={"resamples": section.gate.resamples, "spending": "none"}
     )
     assert section.evaluation.baseline == Place(project, tmp_path / "state").config().tool_calling.evaluation.baseline
 
