@@ -41,8 +41,8 @@ def validate(model: nn.Module, section: ToolCallingConfig, prepared: Path, devic
     """Metrics of the validation split that no loss weight enters, computed as evaluation computes them."""
     assert isinstance(model, TinyRecursiveModel)
     predictor = predict.of_model(model, section, prepared)
-    labelled = [sample for sample, _ in zip(samples(prepared, "validation"), range(VALIDATION_SAMPLES), strict=False)]
-    return validation_metrics(score_all(predictor, labelled))
+    asked = [sample for sample, _ in zip(samples(prepared, "validation"), range(VALIDATION_SAMPLES), strict=False)]
+    return validation_metrics(score_all(predictor, asked))
 
 
 def facts(section: ToolCallingConfig) -> Mapping[str, Any]:
@@ -58,10 +58,10 @@ def serves(folder: Path, predictor: Predictor) -> Mapping[str, Collection[str]]:
     return {kind: predictor.vocabulary[kind] for kind in ("tool", "intent")}
 
 
-def score_all(predictor: Predictor, labelled: Sequence[Sample], known: frozenset[str] | None = None) -> pl.DataFrame:
+def score_all(predictor: Predictor, asked: Sequence[Sample], known: frozenset[str] | None = None) -> pl.DataFrame:
     """Predicts and scores samples; the labelled tool is told, so that arguments are judged apart from its choice."""
-    given = [sample.labels.tool if sample.labels else None for sample in labelled]
-    return score(labelled, predictor.predict(labelled, given), known)
+    given = [sample.labels.tool if sample.labels else None for sample in asked]
+    return score(asked, predictor.predict(asked, given), known)
 
 
 WORKLOAD = Workload(
