@@ -1,4 +1,4 @@
-"""Brings one DVC stage of a workload up to date: the only code that knows DVC.
+"""Brings one DVC stage of a workload up to date: the only code that knows DVC, but for `dvc_files`.
 
 A stage runs as `dvc repro --single-item STAGE@W` in a process group of its own, exactly as a person would run it, so
 the bytes are those of `dvc repro`. What is up to date is asked of DVC in this process, which costs a tenth of a second.
@@ -21,6 +21,7 @@ from components.files import write_error, write_text
 from components.registry.curves import read_alarms
 from flows import children
 from flows.children import Say
+from flows.dvc_files import mend
 from flows.state import Place
 
 STAGES = ("prepare", "teacher", "train", "evaluate")
@@ -72,6 +73,7 @@ def stale(place: Place, workload: str, stages: Sequence[str]) -> list[str]:
 
     try:
         with Repo(str(place.project)) as repo:
+            mend(repo)
             for index, stage in enumerate(stages):
                 # with its file: a bare name would be looked up in the folder this process happens to be in
                 if repo.status(targets=[f"{place.project / 'dvc.yaml'}:{stage}@{workload}"]):
