@@ -148,8 +148,8 @@ def runs(case: Case) -> list[Fault]:
     """MLflow runs that are RUNNING though their process is gone."""
     if case.store is None:
         return []
+    from components.registry.orphans import close_orphan, orphans
     from components.registry.processes import PROCESS
-    from components.registry.tracking import close_orphan, orphans
 
     def mend(run_id: str) -> bool:
         close_orphan(case.store, run_id)

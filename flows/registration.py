@@ -12,7 +12,7 @@ from typing import Any
 
 from components import threads
 from components.files import write_json
-from components.registry import packaging, tracking
+from components.registry import orphans, packaging, tracking
 from components.registry.aliases import find
 from components.registry.curves import forward_curves, forward_pending, forwarding
 from components.registry.ledger import Ledger, open_ledger
@@ -69,7 +69,7 @@ def tidy(at: Desk) -> None:
 
     Every retraining that has anything to do begins with it, so that what a kill left open stays open no longer.
     """
-    for run_id in tracking.close_orphans(at.store):
+    for run_id in orphans.close_orphans(at.store):
         at.say(f"closed run {run_id}: its process was gone")
     for run_id in forward_pending(at.store):
         at.say(f"sent the curves that run {run_id} could not")

@@ -12,7 +12,7 @@ from typing import Any
 from components import threads
 from components.errors import EquipoiseError, Exit
 from components.files import write_json
-from components.registry import tracking
+from components.registry import orphans, tracking
 from components.tuning.study_settings import as_trained, family
 from flows import provenance
 from flows.stages import bring_up_to_date, needed
@@ -56,7 +56,7 @@ def _study(place: Place, name: str, section: Any, split: str, say: Say) -> dict[
 
     config = place.config()
     store = tracking.open_store(place.state, config.project)
-    tracking.close_orphans(store)  # also: a store that does not answer is noticed before hours of training
+    orphans.close_orphans(store)  # also: a store that does not answer is noticed before hours of training
     device = os.environ.get("EQUIPOISE_DEVICE") or None
     found = study.run(workload(name), section, place.prepared(name), place.state, project=config.project, split=split,
                       device=device, say=say)  # fmt: skip

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from components import threads
 from components.errors import EquipoiseError, Exit
 from components.files import write_json
-from components.registry import tracking
+from components.registry import orphans, tracking
 from components.tuning.scale_free import starting_points
 from components.tuning.space import Knob, knobs, screened
 from flows import provenance
@@ -123,7 +123,7 @@ def search(
 
     config = place.config()
     section = getattr(config, name)
-    tracking.close_orphans(tracking.open_store(place.state, config.project))  # a store that does not answer says so now
+    orphans.close_orphans(tracking.open_store(place.state, config.project))  # a store that does not answer says so now
     return campaign.run(
         workload(name), section, place.prepared(name), place.state, total=total or section.tuning.candidates, say=say,
         champion=champion_weights(place, name, section, knobs(name, section)), starts=starts,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import EquipoiseError, bad_data, missing
-from components.files import sha256_file, sync_folder, write_error, write_json
+from components.files import scratch, sha256_file, sync_folder, write_error, write_json
 
 NAME = "manifest.json"
 _checked: dict[str, tuple[int, ...]] = {}
@@ -116,22 +116,13 @@ def published(folder: Path) -> Iterator[Path]:
         EquipoiseError: E_WRITE (73) or E_IO (74) when the place cannot be written; `folder` is then untouched.
     """
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
-        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+        with scratch(folder.parent, folder.name) as part:
+            yield part
+            part.chmod(0o755)
+            _swap(part, folder)
     except OSError as error:
         raise write_error(folder, error) from error
-    lock = os.open(part, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield part
-        part.chmod(0o755)
-        _swap(part, folder)
-    except OSError as error:
-        raise write_error(folder, error) from error
-    finally:
-        os.close(lock)
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _swap(part: Path, folder: Path) -> None:

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 
 import components
 from components.errors import EquipoiseError, Exit
-from components.files import write_json
+from components.files import scratch, write_json
 from components.registry import answers, artefacts
 from components.registry.tracking import Store, calm_environment, client, flatten, is_finite, mlflow_errors
 from components.workload import workload
@@ -65,11 +64,11 @@ def log_model(
         EquipoiseError: E_MISSING (66), E_ARTEFACT_PICKLE (65), E_ARTEFACT_LINK (78), E_TRACKING (69).
     """
     mlflow = client(store)
-    with tempfile.TemporaryDirectory(prefix="equipoise-model-") as scratch, mlflow_errors(store):
+    with scratch(store.state, "model") as place, mlflow_errors(store):
         run = mlflow.get_run(run_id)
         created = mlflow.create_logged_model(run.info.experiment_id, name=workload_name, source_run_id=run_id)
         try:
-            folder = Path(scratch) / "artefact"
+            folder = place / "artefact"
             content = build(folder, model_folder, workload_name, examples, optional, run_id, created.model_id, params)
             digest = artefacts.write_manifest(folder)
             mlflow.log_model_artifacts(created.model_id, str(folder))

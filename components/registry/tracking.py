@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from components.errors import EquipoiseError, Exit, busy, misconfigured
 from components.registry.database import ensure_database
-from components.registry.processes import gone, identity
+from components.registry.processes import identity
 from components.registry.relocation import is_folder, rebase
 
 if TYPE_CHECKING:
@@ -364,35 +364,6 @@ def flatten(values: Mapping[str, Any], separator: str = ".", prefix: str = "") -
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def orphans(store: Store) -> dict[str, Mapping[str, str]]:
-    """The runs left open by a process of this machine that is gone, with their tags.
-
-    Runs of other hosts are left alone: nobody here can tell whether their process lives.
-    """
-    mlflow = client(store)
-    with mlflow_errors(store):
-        names = [store.experiment(kind) for kind in KINDS]
-        ids = [e.experiment_id for e in map(mlflow.get_experiment_by_name, names) if e is not None]
-        runs = mlflow.search_runs(ids, "attributes.status = 'RUNNING'", max_results=5000) if ids else []
-    return {run.info.run_id: run.data.tags for run in runs if gone(run.data.tags)}
-
-
-def close_orphan(store: Store, run_id: str) -> None:
-    """Closes a run as KILLED, with the reason; closing it again changes nothing."""
-    mlflow = client(store)
-    with mlflow_errors(store):
-        mlflow.set_tag(run_id, "closed_by", "its process was gone")
-        mlflow.set_terminated(run_id, "KILLED")
-
-
-def close_orphans(store: Store) -> list[str]:
-    """Closes every one of the `orphans`; returns their ids."""
-    found = list(orphans(store))
-    for run_id in found:
-        close_orphan(store, run_id)
-    return found
 
 
 def _dataset_input(dataset: Dataset) -> Any:

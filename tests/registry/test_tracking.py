@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from components.errors import EquipoiseError, Exit
 from components.registry import curves as forwarder
-from components.registry import database, processes, tracking
+from components.registry import database, orphans, processes, tracking
 from components.registry.curves import MARK, forward_curves, forward_pending, forwarding, keep_for_later, read_alarms
 from components.training.curves import Curves
 
@@ -287,11 +287,11 @@ def test_the_run_of_a_killed_process_is_closed(store):
     elsewhere = tracking.start_run(store, "train", "tool_calling", "elsewhere", params={}, tags={})
     tracking.client(store).set_tag(elsewhere, processes.HOST, "another-machine")
     tracking.client(store).set_tag(elsewhere, processes.PROCESS, "999999999")
-    assert doomed not in tracking.close_orphans(store)
+    assert doomed not in orphans.close_orphans(store)
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    assert tracking.close_orphans(store) == [doomed]
+    assert orphans.close_orphans(store) == [doomed]
     status = {r: tracking.client(store).get_run(r).info.status for r in (doomed, ours, elsewhere)}
     assert status == {doomed: "KILLED", ours: "RUNNING", elsewhere: "RUNNING"}
     for run_id in (ours, elsewhere):
