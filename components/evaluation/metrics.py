@@ -142,4 +142,4 @@ def interval_of_auroc(
 def _bounded(found: Bootstrap, confidence: float) -> Interval:
     if math.isnan(found.value):
         return Interval(math.nan, math.nan, math.nan)
-    return Interval(found.value, *bca_interval(found, confidence))
+    return Interval(found.value, *bca_interval(found, confidence)).within(0.0, 1.0)

@@ -24,7 +24,7 @@ from scipy.optimize import brentq
 from scipy.special import stdtrit
 
 from components.errors import bad_data
-from components.evaluation.statistics import PairedDifference, holm, paired_differences
+from components.evaluation.statistics import PairedDifference, holm, paired_differences, standard_error
 
 SMALLEST = 1e-12  # p-value that is told apart from 0
 
@@ -120,7 +120,7 @@ def _difference(metric: str, pair: PairedDifference, by_seed: Floats, confidence
             hint="Judge on a larger split or take the metric out of study.metrics",
             code="STUDY_SCORES",
         )
-    samples = math.sqrt(float(np.var(pair.bootstrap.draws, ddof=1)) * clusters / (clusters - 1))
+    samples = standard_error(pair.bootstrap)
     apart = math.sqrt(float(np.var(by_seed, ddof=1)) / seeds)
     reach = reach_of(1 - confidence, samples, clusters, apart, seeds)
     # with k clusters that differ at all, an exact test that flips signs cannot go below 2^-k a side

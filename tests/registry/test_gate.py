@@ -129,8 +129,9 @@ def test_three_lucky_turns_are_no_superiority() -> None:
     hits = champion["decision/accuracy/hit"].to_numpy().copy()
     hits[picked] = 1
     report = judge(champion.with_columns(pl.Series("decision/accuracy/hit", hits)), champion, config())
-    assert report.heads[0].low >= 0
-    assert report.heads[0].p_better >= 0.125
+    assert report.heads[0].low < 0 < report.heads[0].difference  # no draw goes below zero, but three are not many
+    better = report.heads[0].p_better
+    assert better is not None and better >= 0.125
     assert report.decision == "HOLD"
 
 

@@ -36,6 +36,12 @@ from components.workloads.trading.walk import Walk, walk
 from components.workloads.trading.windows import SCALER, read_strategies
 
 LEARNED = ("model", "softmax")  # whose accuracy is searched for leakage
+ENDS = {
+    "annual": (-1.0, math.inf),
+    "sharpe": (-math.inf, math.inf),
+    "sortino": (-math.inf, math.inf),
+    "drawdown": (-1.0, 0.0),
+}
 NO_CLAIM = " No edge is claimed before it is explained."
 
 
@@ -168,10 +174,9 @@ def account_intervals(accounts: Accounts, section: TradingConfig) -> dict[str, I
 
     block = block_length(net, section.data.horizon)
     draws = stationary_bootstrap(rows, statistic, block, settings.resamples, settings.seed)
-    names = ("annual", "sharpe", "sortino", "drawdown")
     return {
-        name: Interval(each.value, *bca_interval(each, settings.confidence))
-        for name, each in zip(names, draws, strict=True)
+        name: Interval(each.value, *bca_interval(each, settings.confidence)).within(*ENDS[name])
+        for name, each in zip(ENDS, draws, strict=True)
         if math.isfinite(each.value)
     }
 
