@@ -35,19 +35,27 @@ from components.errors import EquipoiseError, Exit, misconfigured, missing
 
 
 class DecisionTerm(TermConfig):
+    """Weighted focal cross-entropy of call or answer. `alpha`: weight of calls, `auto` balances by share, null is 1."""
+
     alpha: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] | None
     gamma: NonNegative
 
 
 class IntentTerm(TermConfig):
+    """Focal cross-entropy over a dialogue's intents; `gamma` 0 is plain cross-entropy."""
+
     gamma: NonNegative
 
 
 class HaltingTerm(TermConfig):
+    """`target`: what must be right for a step to count as one to halt at."""
+
     target: Literal["decision", "decision_and_tool"]
 
 
 class ToolCallingLoss(LossConfig):
+    """The TRM's terms, over heads and spans; `content` is the text of a direct answer."""
+
     decision: DecisionTerm
     tool: TermConfig
     intent: IntentTerm
@@ -58,6 +66,8 @@ class ToolCallingLoss(LossConfig):
 
 
 class ToolCallingData(Section):
+    """Where dialogues come from, how they are split, and how much of a history a sample sees, in tokens."""
+
     source: Annotated[str, Field(min_length=1)]
     format: Literal["auto", "jsonl", "sgd"]
     intent_map: str | None
@@ -75,6 +85,8 @@ class ToolCallingData(Section):
 
 
 class ToolCallingModel(RecursiveModelConfig):
+    """The recursive model with heads over offered schemas (`schema`) or over the ids of those trained on (`ids`)."""
+
     heads: Literal["schema", "ids"]
     word_dropout: Share
     max_span_tokens: Count
@@ -101,10 +113,14 @@ class LinearBaselineConfig(Section):
 
 
 class ToolCallingEvaluation(EvaluationConfig):
+    """How metrics are estimated, and the baseline beside them."""
+
     baseline: LinearBaselineConfig
 
 
 class ToolCallingConfig(Section):
+    """Everything of `tool_calling` in params.yaml."""
+
     data: ToolCallingData
     model: ToolCallingModel
     loss: ToolCallingLoss
@@ -190,6 +206,11 @@ def load_config(path: Path) -> Config:
 
 
 def parse_config(values: Any, place: str = "params.yaml") -> Config:
+    """The same of values that were read already.
+
+    Raises:
+        EquipoiseError: E_CONFIG, E_CONFIG_KEY (78) with the path of the value below `place`.
+    """
     if not isinstance(values, dict):
         raise misconfigured(
             place,

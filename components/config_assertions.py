@@ -78,6 +78,8 @@ class AssertionsBaseline(Section):
 
 
 class AssertionsEvaluation(EvaluationConfig):
+    """How metrics are estimated, and the baselines beside them."""
+
     baseline: AssertionsBaseline
 
 
@@ -91,6 +93,8 @@ class TeacherSection(Section):
 
 
 class AssertionsConfig(Section):
+    """Everything of `assertions` in params.yaml: the student's sections and its teacher."""
+
     data: AssertionsData
     model: AssertionsModel
     teacher: TeacherConfig

@@ -50,11 +50,15 @@ class TokenTerm(TermConfig):
 
 
 class FocalTokenTerm(TokenTerm):
+    """Focal cross-entropy of tokens. `alpha`: factor of the term, null for 1; `gamma`: how much sure tokens fade."""
+
     alpha: Annotated[float, Field(gt=0, le=1)] | None
     gamma: NonNegative
 
 
 class SoftTerm(TermConfig):
+    """`temperature`: of both distributions; the term is multiplied by its square, so gradients keep their size."""
+
     temperature: Positive
 
 
@@ -67,6 +71,8 @@ class SemanticTerm(TermConfig):
 
 
 class PansTerm(TermConfig):
+    """N-grams of 1 to `n_max` tokens; a match i places off counts exp(-`decay` i)."""
+
     decay: NonNegative
     n_max: Annotated[int, Field(ge=1, le=8)]
 

@@ -71,6 +71,8 @@ class KeyboardData(Section):
 
 
 class KeyboardConfig(Section):
+    """Everything of `keyboard` in params.yaml."""
+
     data: KeyboardData
     model: KeyboardModel
     loss: KeyboardLoss

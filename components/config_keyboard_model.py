@@ -71,11 +71,15 @@ class InfoNceTerm(ComparingTerm):
 
 
 class EncoderLoss(TermConfig):
+    """The encoder composite: screens against their text, and against one another."""
+
     align: InfoNceTerm
     contrastive: InfoNceTerm
 
 
 class DecoderLoss(TermConfig):
+    """The decoder composite: text, task, layout, the same answer after a change of words, all experts in use."""
+
     text: TermConfig
     task: TermConfig
     layout: TermConfig

@@ -43,6 +43,7 @@ class Section(BaseModel):
 
 
 def leaves(annotation: Any) -> set[Any]:
+    """The types that an annotation is put together of."""
     arguments = typing.get_args(annotation)
     return {annotation} if not arguments else set().union(*(leaves(a) for a in arguments))
 
@@ -136,6 +137,8 @@ class TrainingConfig(Section):
 
 
 class EvaluationConfig(Section):
+    """The bootstrap of all metrics; slices with fewer than `minimum_slice` samples are not shown."""
+
     resamples: Count
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     seed: Whole

@@ -96,7 +96,7 @@ class TradingData(Section):
 
 
 class TradingModel(RecursiveModelConfig):
-    pass
+    """The recursive model as it is; its inputs follow from the data."""
 
 
 class TaskTerm(TermConfig):
@@ -114,10 +114,14 @@ class ProfitTerm(TaskTerm):
 
 
 class HaltTerm(TermConfig):
+    """`confidence_threshold`: how sure a step must be of the right strategy to be one to halt at."""
+
     confidence_threshold: Annotated[float, Field(gt=0, lt=1)]
 
 
 class TradingLoss(LossConfig):
+    """The module's three terms, of which profit or task must count."""
+
     profit: ProfitTerm
     halt: HaltTerm
     task: TaskTerm
@@ -170,6 +174,8 @@ class TradingEvaluation(EvaluationConfig):
 
 
 class TradingConfig(Section):
+    """Everything of `trading` in params.yaml."""
+
     data: TradingData
     model: TradingModel
     loss: TradingLoss

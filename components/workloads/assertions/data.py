@@ -58,6 +58,7 @@ def samples(prepared: Path, split: str) -> Iterator[Pair]:
 
 
 def samples_file(prepared: Path, split: str) -> Path:
+    """Where prepare keeps the samples of a split, a JSON object a line."""
     return prepared / f"samples-{split}.jsonl.gz"
 
 

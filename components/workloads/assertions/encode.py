@@ -97,10 +97,12 @@ def load_codec(folder: Path) -> Codec:
 
 
 def limits_of(data: AssertionsData) -> Limits:
+    """The limits in tokens that the data section asks for."""
     return Limits(data.name_tokens, data.focal_tokens, data.prefix_tokens, data.assertion_tokens)
 
 
 def save_limits(limits: Limits, path: Path) -> None:
+    """Writes them as JSON, for `load_limits`."""
     write_json(path, asdict(limits))
 
 

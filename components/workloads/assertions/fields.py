@@ -19,6 +19,7 @@ HINT = 'Write {"project", "test_name", "focal_code", "test_prefix", "assertion"}
 
 
 def refuse(place: str, rule: str, got: Any, hint: str = HINT) -> EquipoiseError:
+    """E_PAIR (65) for a row that is no test with an assertion."""
     return bad_data(place, rule, got=got, hint=hint, code="PAIR")
 
 

@@ -52,12 +52,15 @@ def _read_class(node: Node) -> Class:
 
 
 def parameters_of(method: Node) -> list[Node]:
+    """The nodes of a method's parameters, in order."""
     return named(method.child_by_field_name("parameters"))
 
 
 def named(node: Node | None) -> list[Node]:
+    """A node's children without punctuation and comments; none of no node."""
     return [] if node is None else [child for child in node.named_children if "comment" not in child.type]
 
 
 def text_of(node: Node | None) -> str:
+    """The source of a node; empty for no node."""
     return "" if node is None or node.text is None else node.text.decode()

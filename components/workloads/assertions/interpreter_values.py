@@ -91,6 +91,7 @@ _STATIC = frozenset({"Math", "Character", "Integer", "String", "Arrays", "new"})
 
 
 def static_classes() -> frozenset[str]:
+    """Names before a dot that `call_static` knows, and `new`."""
     return _STATIC
 
 

@@ -24,6 +24,8 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Tool:
+    """What may be called: name, what it does, parameters."""
+
     name: str
     description: str
     parameters: tuple[Parameter, ...]
@@ -31,6 +33,8 @@ class Tool:
 
 @dataclass(frozen=True)
 class Message:
+    """One turn: `role` is USER, ASSISTANT, TOOL_CALL or TOOL_RESPONSE."""
+
     role: int
     content: str
 

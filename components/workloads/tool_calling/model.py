@@ -329,6 +329,7 @@ def build(section: ToolCallingConfig, prepared: Path) -> TinyRecursiveModel:
 
 
 def rollout(model: nn.Module, batch: Batch, section: ToolCallingConfig) -> Iterator[Outputs]:
+    """The outputs of each supervision step that gives a loss, in order."""
     return model(batch)
 
 

@@ -91,6 +91,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def describe(source: Path) -> str:
+    """What is at a place that holds no dialogues, for an error."""
     if not source.exists():
         return "nothing there"
     return "a folder without them" if source.is_dir() else "another kind of file"

@@ -16,12 +16,19 @@ HINT = "Fetch the file again from its source, or leave it out"
 
 @dataclass(frozen=True)
 class Service:
+    """A service of a schema as the dialogues of it need it."""
+
     tools: Mapping[str, Tool]  # by method
     slots: Mapping[str, str]  # qualified name -> description, open values only
     intents: Mapping[str, str]  # qualified name -> description, with NONE
 
 
 def read_schema(raw: bytes, place: str) -> dict[str, Service]:
+    """The services of a schema file by name.
+
+    Raises:
+        EquipoiseError: E_SGD (65) for what is no schema, E_JSON (65) for what is no JSON.
+    """
     schema = strict_json.loads(raw, place)
     if not isinstance(schema, list) or not schema:
         raise refuse(place, "a schema must be a list of services", schema, HINT)
@@ -74,6 +81,11 @@ class Offer:
 
 
 def offer_of(names: tuple[str, ...], services: Mapping[str, Service], place: str) -> Offer:
+    """What a dialogue with these services offers: their tools, slots and intents together.
+
+    Raises:
+        EquipoiseError: E_SGD (65) for a service that the schema lacks, or for none.
+    """
     unknown = [name for name in names if name not in services]
     if unknown or not names:
         raise refuse(place, "a dialogue's services must stand in the schema", unknown or "no services", HINT)
@@ -122,14 +134,17 @@ def _check_slot(slot: Any, utterance: str, place: str) -> None:
 
 
 def text_field(owner: Any, key: str, place: str) -> str:
+    """A field that must be text; E_SGD (65) names it otherwise."""
     return _field(owner, key, str, "text", place)
 
 
 def list_field(owner: Any, key: str, place: str) -> list[Any]:
+    """A field that must be a list; E_SGD (65) names it otherwise."""
     return _field(owner, key, list, "a list", place)
 
 
 def object_field(owner: Any, key: str, place: str) -> dict[str, Any]:
+    """A field that must be an object; E_SGD (65) names it otherwise."""
     return _field(owner, key, dict, "an object", place)
 
 
@@ -143,4 +158,5 @@ def _field(owner: Any, key: str, kind: type, name: str, place: str) -> Any:
 
 
 def refuse(place: str, rule: str, got: Any, hint: str) -> EquipoiseError:
+    """E_SGD (65) for a published file that is not as its documentation says."""
     return bad_data(place, rule, got=got, hint=hint, code="SGD")

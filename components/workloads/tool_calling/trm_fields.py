@@ -24,6 +24,7 @@ _mappings: dict[str, Mapping[str, str]] = {}
 
 
 def refuse(place: str, rule: str, got: Any, hint: str) -> EquipoiseError:
+    """E_DIALOGUE (65) for a line that is not as the TRM's specification says."""
     return bad_data(place, rule, got=got, hint=hint, code="DIALOGUE")
 
 
@@ -142,6 +143,11 @@ def _read_parameter(name: str, value: Any, place: str) -> Parameter:
 
 
 def read_history(value: Any, place: str) -> tuple[Message, ...]:
+    """The messages of a history, at least one.
+
+    Raises:
+        EquipoiseError: E_DIALOGUE (65) with the number of the message.
+    """
     if not isinstance(value, list) or not value:
         raise refuse(
             place, "history must be a list of at least one message", value, 'Write "history": [{"role", "content"}]'
