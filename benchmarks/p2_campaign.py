@@ -7,9 +7,10 @@ same ranges; the quality is that of the chosen model on the test split. The clos
 no peer has, is left out on all sides.
 
     python -m benchmarks.p2_campaign [--seeds 10] [--epochs 4]
-    python -m benchmarks.p2_campaign --dialogues FOLDER --epochs 9 --layers 2 --screen-epochs 1 --full 1 --peers tpe
+    python -m benchmarks.p2_campaign --dialogues FOLDER --every 128 --test-every 16 --validation 0.25 \
+        --widths 64 16 --heads 1 --epochs 10 --screen-epochs 1 --full 1 --peers tpe --seeds 10
 
-The second form takes every n-th dialogue of the published Schema-Guided Dialogue archives.
+The second form takes every n-th dialogue of each file of the published Schema-Guided Dialogue archives.
 """
 
 from __future__ import annotations
@@ -37,14 +38,13 @@ from components.tuning.pareto import best
 from components.tuning.space import knobs, with_weights
 from components.tuning.trial import objectives_of
 from components.workload import Workload, workload
-from components.workloads.tool_calling.sgd_files import origins
+from components.workloads.tool_calling.sgd_files import origins, split_name
 
 ROOT = Path(__file__).parents[1]
 GOAL = 8.0
 CANDIDATES = 30
 TOLERANCE = 0.03  # of the mean of three accuracies on the test split
 CONVERSATIONS = 60
-WIDTHS = (64, 32)  # at full length, in the screen
 PEERS = ("tpe", "median", "random")
 
 Outcome = tuple[float, float]  # CPU seconds, quality
@@ -54,27 +54,31 @@ def section(folder: Path, given: argparse.Namespace) -> Any:
     """A small model; the seeds are set for each run."""
     values = load_config(ROOT / "params.yaml").tool_calling.model_dump(mode="json")
     values["data"] |= {"embedded_conversations": CONVERSATIONS, "source": str(folder / "raw"), "vocabulary": 600,
-                       "validation_share": 0.12}  # fmt: skip
-    values["model"] |= {"width": WIDTHS[0], "layers": given.layers}
+                       "validation_share": given.validation}  # fmt: skip
+    values["model"] |= {"width": given.widths[0], "layers": given.layers, "attention_heads": given.heads}
     values["training"] |= {"epochs": given.epochs, "patience": given.epochs, "batch_tokens": 1000,
                            "learning_rate": 3e-3, "ema": 0.95, "warmup_share": 0.15, "clip_norm": 0.5, "compile": False,
                            "threads": 1}  # fmt: skip
-    changes = {"model.width": WIDTHS[1], "model.layers": 1}
+    changes = {"model.width": given.widths[1], "model.layers": 1}
     screen = {"epochs": given.screen_epochs, "changes": changes, "margin": 0.02, "full": given.full,
               "rungs": list(range(1, given.screen_epochs)), "agreement": -1.0}  # fmt: skip
     values["tuning"] |= {"epochs": given.epochs, "engine": "batched", "wave": CANDIDATES // 2, "screen": screen}
     return type(load_config(ROOT / "params.yaml").tool_calling).model_validate(values)
 
 
-def every_nth(source: Path, every: int, target: Path) -> int:
-    """Writes every n-th of the published dialogues of each split below `target`; returns how many these are."""
+def every_nth(source: Path, every: int, test_every: int, target: Path) -> int:
+    """Writes every n-th of the published dialogues of each file below `target`; returns how many these are.
+
+    Args:
+        test_every: the same of the files that become the test split.
+    """
     kept = 0
     for part in origins(source):
         for folder, _, raw in part.schemas():
             (target / folder).mkdir(parents=True)
             (target / folder / "schema.json").write_bytes(raw)
         for number, (folder, _, raw) in enumerate(part.dialogues()):
-            dialogues = json.loads(raw)[::every]
+            dialogues = json.loads(raw)[:: every if split_name(folder) == "train" else test_every]
             kept += len(dialogues)
             (target / folder / f"dialogues_{number:03d}.json").write_text(json.dumps(dialogues))
     return kept
@@ -148,13 +152,18 @@ def compared(found: Mapping[str, list[Outcome]]) -> dict[str, Any]:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first", type=int, default=1, help="the first of the seeds")
     parser.add_argument("--epochs", type=int, default=4, help="of a training at full length")
     parser.add_argument("--layers", type=int, default=1, help="at full length; the screen has one")
+    parser.add_argument("--widths", type=int, nargs=2, default=(64, 32), help="at full length, in the screen")
+    parser.add_argument("--heads", type=int, default=4, help="of attention")
+    parser.add_argument("--validation", type=float, default=0.12, help="share of the training dialogues")
     parser.add_argument("--screen-epochs", type=int, default=2)
     parser.add_argument("--full", type=int, default=2, help="candidates of the screen that go on beside the default")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
     parser.add_argument("--dialogues", type=Path, help="the published archives; without it embedded conversations")
-    parser.add_argument("--every", type=int, default=80, help="of these dialogues one in so many is kept")
+    parser.add_argument("--every", type=int, default=80, help="of each of their files one in so many")
+    parser.add_argument("--test-every", type=int, help="the same of the test split; as the others")
     return parser.parse_args()
 
 
@@ -162,14 +171,15 @@ def measured(tool: Workload, given: argparse.Namespace, folder: Path) -> tuple[d
     """Outcomes by way, a pair a seed, and what the data are."""
     whole = section(folder, given)
     if given.dialogues:
-        data = f"{every_nth(given.dialogues, given.every, folder / 'raw')} of the published dialogues"
+        kept = every_nth(given.dialogues, given.every, given.test_every or given.every, folder / "raw")
+        data = f"{kept} of the published dialogues"
     else:
         tool.generate(whole, folder / "raw")
         data = f"{CONVERSATIONS} embedded conversations"
     tool.prepare(whole, folder / "prepared")
     train(tool, with_weights(whole, {}), folder / "prepared", folder / "first")  # what a process pays once
     found: dict[str, list[Outcome]] = {name: [] for name in ("ours", *given.peers)}
-    for seed in range(1, given.seeds + 1):
+    for seed in range(given.first, given.first + given.seeds):
         settings = seeded(whole, seed)
         for way, each in found.items():
             place = folder / "prepared", folder / f"{way}-{seed}"
@@ -197,8 +207,8 @@ def main() -> None:
             ours=cpu,
             theirs=lines[peer]["cpu"],
             unit="CPU s",
-            note=f"{given.seeds} seeds; {data}, width {WIDTHS[0]}, {given.epochs} epochs; the screen: "
-            f"{given.screen_epochs} epochs of width {WIDTHS[1]}; quality: mean of the objectives on the test split",
+            note=f"{given.seeds} seeds; {data}, width {given.widths[0]}, {given.epochs} epochs; the screen: "
+            f"{given.screen_epochs} epochs of width {given.widths[1]}; quality: mean of the objectives on test",
             extra={"seeds": given.seeds, "quality": reached, "peers": lines},
         )
     )
