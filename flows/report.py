@@ -69,6 +69,7 @@ def chapters(records: Records, scratch: Path) -> list[Section]:
     """The report's chapters in their order."""
     return [
         report_decision.gate(records),
+        report_decision.shadow(records),
         report_sections.metrics(records),
         report_sections.slices(records),
         report_sections.calibration(records),

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.evaluation.e_process import plain
+from components.evaluation.shadow import weigh
 from flows.present import head_name
 from flows.report_parts import (
     NONE,
@@ -210,6 +212,29 @@ def _tests(document: Mapping[str, Any]) -> Table:
     ]
     head = ("head", "p, better", "p, not worse", "p, worse", "samples", f"{document['cluster']}s", "needed")
     return Table(head, rows, caption="Adjusted p-values; needed: how many would decide it")
+
+
+def shadow(records: Records) -> Section:
+    """What labelled samples have shown since the version replaced another, head by head."""
+    kept = records.shadow
+    if kept is None or not kept.counted:
+        empty = "No labelled samples were counted since a promotion of this version: `equipoise shadow` counts them."
+        return Section("shadow", "Since its promotion", (), empty)
+    weighed = weigh(kept)
+    shown = "It is worse" if weighed.enough else "It is not shown to be worse"
+    said = (
+        f"{shown} than version {kept.previous} by more than its margins: e {number(weighed.e)} of the "
+        f"{1 / kept.alpha:g} that demote it, after {_count(len(kept.counted), f'labelled {kept.cluster}')}."
+    )
+    rows = [
+        [Cell(name(f"{each.head.head} {each.head.metric}")), Cell(number(each.champion)), Cell(number(each.previous)),
+         Cell(number(each.harm)), Cell(f"{each.head.margin:g}"), Cell(number(plain(each.log_e))),
+         Cell(number(each.clusters))]
+        for each in weighed.heads
+    ]  # fmt: skip
+    head = ("head", f"version {kept.champion}", f"version {kept.previous}", "harm", "margin", "e", f"{kept.cluster}s")
+    caption = "Mean shares by cluster; e-values, which may be looked at whenever one likes"
+    return Section("shadow", "Since its promotion", (Text(said), Table(head, rows, caption=caption)))
 
 
 def campaign(records: Records) -> Section:

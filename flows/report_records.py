@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.data import strict_json
+from components.evaluation.shadow import Evidence
 from components.evaluation.training_picture import reports
 from components.files import sha256_file
 from components.registry import packaging, tracking
@@ -17,6 +18,7 @@ from components.registry.tracking import flatten
 from flows.lineage import RESULT, champion_of, changed, made_of
 from flows.provenance import candidate_digest
 from flows.registration import CURVES, EVALUATED, Desk
+from flows.shadow import evidence
 from flows.stages import stale
 
 
@@ -32,6 +34,7 @@ class Records:
         judged: the event in the ledger that this report led to.
         withdrawn: the rollback that took this version back after its last judgement, as the ledger holds it.
         met: the champion that the version was judged against.
+        shadow: what labelled samples have shown since it replaced another version.
         changed: parameter -> [here, there] against the version `before`, the newest older one that was trained.
         evaluation: documents of the evaluation by the name of their file: metrics, report, slices, cost; its text.
         pictures: name -> PNG of the evaluation.
@@ -50,6 +53,7 @@ class Records:
     judged: Mapping[str, Any] | None
     withdrawn: Mapping[str, Any] | None
     met: int | None
+    shadow: Evidence | None
     before: int | None
     changed: Mapping[str, list[Any]]
     evaluation: Mapping[str, Any]
@@ -86,6 +90,7 @@ def gather(at: Desk, version: int | None, scratch: Path) -> Records:
         judged=judged,
         withdrawn=_withdrawn(at, made),
         met=_met(at, number, judged),
+        shadow=None if number is None else evidence(at, number),
         before=before,
         changed=differing,
         evaluation={name: _json(folder / f"{name}.json") for name in ("metrics", "report", "slices", "cost")}

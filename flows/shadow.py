@@ -115,6 +115,18 @@ def watched(at: Desk) -> Watch | None:
     return Watch(made.version, made.replaced, made.generation, demoted)
 
 
+def evidence(at: Desk, version: int) -> Evidence | None:
+    """What was counted since the latest promotion of a version over another; None before the first look.
+
+    Raises:
+        EquipoiseError: E_SHADOW_EVIDENCE (65) when it is damaged.
+    """
+    for event in reversed(at.ledger.history(at.name)):
+        if event.event == "promote" and event.version == version and event.replaced is not None:
+            return _kept(at, Watch(version, event.replaced, event.generation, demoted=False))
+    return None
+
+
 def begin(at: Desk, watch: Watch) -> Evidence:
     """Evidence before any cluster was counted; its rules are those of the configuration now, and stay."""
     gate = at.section.gate

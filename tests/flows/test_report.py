@@ -10,7 +10,9 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
+from components.config_parts import GateHead
 from components.errors import EquipoiseError
+from components.evaluation.shadow import Evidence
 from components.evaluation.training_picture import draw_training, reports, spread
 from components.registry import tracking
 from components.registry.aliases import find
@@ -107,7 +109,8 @@ EVALUATION = {
 def records(**more) -> Records:
     given = {
         "workload": W, "version": 3, "champion": 3, "since": "2026-11-01T12:30:00Z", "made": made(),
-        "gate": gate_document(), "judged": EVENT, "withdrawn": None, "met": 1, "before": 2,
+        "gate": gate_document(), "judged": EVENT, "withdrawn": None, "met": 1, "shadow": None,
+        "before": 2,
         "changed": {"training.seed": [1, 2]},
         "evaluation": EVALUATION, "text": "# told\n\n| a | b |\n| --- | --- |\n| x | 0.5 |\n", "pictures": {},
         "lines": [line(10), line(20, **PANEL), {"step": 20, "epoch": 1, "validation": {"objective": 0.5}}],
@@ -158,7 +161,7 @@ def test_the_page_is_whole_and_asks_for_nothing_from_elsewhere(tmp_path):
     sources = [a["src"] for tag, a in found if tag == "img"]
     assert len(sources) == 2 and all(each.startswith("data:image/svg+xml;base64,") for each in sources)
     anchors = [a["href"] for tag, a in found if tag == "a"]
-    assert anchors == [f"#{a['id']}" for tag, a in found if tag == "section"] and len(anchors) == 9
+    assert anchors == [f"#{a['id']}" for tag, a in found if tag == "section"] and len(anchors) == 10
 
 
 def test_the_headline_says_who_serves_and_why():
@@ -195,7 +198,7 @@ def test_missing_parts_are_one_line_each(tmp_path):
     empty = records(evaluation={}, text="", lines=[], gate=None, judged=None, before=None, changed={},
                     made=made(training={}, parameters={}, judgements=[], kind="baseline"))  # fmt: skip
     chapters = {each.id: each for each in report.chapters(empty, tmp_path)}
-    for name in ("gate", "metrics", "slices", "calibration", "training", "losses", "campaign"):
+    for name in ("gate", "shadow", "metrics", "slices", "calibration", "training", "losses", "campaign"):
         assert not chapters[name].parts and chapters[name].empty.endswith("."), name
     html = page(empty, tmp_path)
     assert "<table>" not in html and "<img" not in html
@@ -225,6 +228,20 @@ def test_the_gate_shows_slices_and_budgets_where_it_judged_them(tmp_path):
     text = plain(page(records(gate=document), tmp_path))
     assert "decision accuracy of service music" in text and "tool accuracy of service chess (3)" in text
     assert "latency ms 12.0000 11.0000 to 13.0000 9.0000 20.0000 within" in text
+
+
+def test_labelled_samples_since_the_promotion_are_told_head_by_head(tmp_path):
+    """Ten conversations in which version 3 is right in half of what version 1 got right: harm .5 beyond a margin."""
+    judged = GateHead(head="decision", metric="accuracy", role="primary", direction="higher", margin=0.02)
+    kept = Evidence(generation=2, champion=3, previous=1, alpha=0.05, cluster="conversation", heads=(judged,),
+                    counted={str(n): ((0.5, 1.0),) for n in range(10)}, seen=())  # fmt: skip
+    html = plain(page(records(shadow=kept), tmp_path))
+    assert "Since its promotion" in html and "than version 1 by more than its margins: e " in html
+    assert "of the 20 that demote it" in html and "after 10 labelled conversations" in html
+    (row,) = report_decision.shadow(records(shadow=kept)).parts[1].rows
+    assert [cell.text for cell in row[:5]] == ["decision accuracy", "0.5000", "1.0000", "0.5000", "0.02"]
+    first = report_decision.shadow(records(shadow=kept.model_copy(update={"counted": {}})))
+    assert not first.parts and first.empty.endswith(".")
 
 
 def test_a_gate_report_that_is_gone_is_named(tmp_path):

@@ -110,6 +110,8 @@ def test_a_worse_champion_is_demoted_once_with_numbers_and_the_webhook_hears_of_
     assert state_of(own).blocked and alias(own, "champion") == GOOD
     assert [(each["decision"], each["version"], each["champion"]) for each in heard] == [("DEMOTE", BAD, GOOD)]
     assert again == {**outcome, "new": 0} and (events(own), evidence(own)) == (before, kept)
+    with registration.desk(own, W, "tester", quiet) as at:
+        assert (shadow.evidence(at, BAD), shadow.evidence(at, GOOD)) == (kept, None)
 
 
 def test_an_equal_champion_stays_and_each_conversation_counts_once(own, incoming):
