@@ -292,10 +292,8 @@ def calibration_error(totals: Floats) -> Floats:
 
 
 def bca_interval(bootstrap: Bootstrap, confidence: float) -> tuple[float, float]:
-    """Two-sided interval of that confidence: at each end the farther of BCa and Student's t.
-
-    nan with fewer than two clusters or two draws. Student's end knows no bounds of the statistic (a share's 0 and 1).
-    """
+    """Two-sided interval of that confidence, nan with fewer than two clusters: at each end the farther of BCa and
+    Student's t, which knows no bounds of the statistic (a share's 0 and 1)."""
     if not _estimable(bootstrap):
         return math.nan, math.nan
     t = float(stdtrit(bootstrap.clusters - 1, (1 + confidence) / 2))
@@ -344,6 +342,7 @@ def clusters_needed(bootstrap: Bootstrap, total: int, distance: float, alpha: fl
     """How many clusters in all would show a true distance from the threshold, with power .8 at level alpha.
 
     Normal approximation: n ((z_alpha + z_power) se / distance)^2, where `total` clusters gave the standard error seen.
+    Student's t asks for z_alpha^2 / 2 more (Guenther 1981), some three: without them ten have power .62, fifty .77.
     None when the distance is zero: no number would do.
     """
     if distance == 0 or len(bootstrap.draws) < 2:
