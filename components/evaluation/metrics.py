@@ -22,6 +22,7 @@ from components.evaluation.statistics import (
     bca_interval,
     bootstrap_of_counts,
     bootstrap_of_sums,
+    calibration_error,
     cluster_sums,
     interval,
     macro_f1,
@@ -60,6 +61,9 @@ def recall(totals: Floats) -> Floats:
 def f1(totals: Floats) -> Floats:
     """[draws, 3] -> 2 right / (predicted + labelled), the harmonic mean of precision and recall."""
     return macro_f1(totals)
+
+
+FROM_0_TO_1 = (precision, recall, f1, macro_f1, calibration_error)  # what no end of an interval may leave
 
 
 def mean(totals: Floats) -> Floats:
@@ -125,7 +129,8 @@ def interval_of(parts: Floats, clusters: ArrayLike, statistic: Statistic, settin
     if statistic is ratios:
         return interval(parts[:, 0], parts[:, 1], clusters, settings.resamples, settings.confidence, settings.seed)
     found = bootstrap_of_sums(cluster_sums(parts, clusters), statistic, settings.resamples, settings.seed)[0]
-    return _bounded(found, settings.confidence)
+    least, most = (0.0, 1.0) if statistic in FROM_0_TO_1 else (-math.inf, math.inf)
+    return _interval(found, settings.confidence).within(least, most)
 
 
 def interval_of_auroc(
@@ -134,12 +139,11 @@ def interval_of_auroc(
     """Value and interval of AUROC, on the same draws."""
     names, codes = np.unique(np.asarray(clusters), return_inverse=True)
     statistic = auroc_of_counts(label, probability, codes, len(names))
-    return _bounded(
-        bootstrap_of_counts(statistic, len(names), settings.resamples, settings.seed)[0], settings.confidence
-    )
+    found = bootstrap_of_counts(statistic, len(names), settings.resamples, settings.seed)[0]
+    return _interval(found, settings.confidence).within(0.0, 1.0)
 
 
-def _bounded(found: Bootstrap, confidence: float) -> Interval:
+def _interval(found: Bootstrap, confidence: float) -> Interval:
     if math.isnan(found.value):
         return Interval(math.nan, math.nan, math.nan)
-    return Interval(found.value, *bca_interval(found, confidence)).within(0.0, 1.0)
+    return Interval(found.value, *bca_interval(found, confidence))

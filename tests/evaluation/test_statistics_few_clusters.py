@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from components.config import EvaluationConfig
-from components.evaluation.metrics import interval_of_auroc
+from components.evaluation import metrics
 from components.evaluation.statistics import (
     Bootstrap,
     Interval,
@@ -102,5 +102,15 @@ def test_an_end_never_leaves_what_the_metric_can_be() -> None:
     # Four clusters, one pair of 16 ranked wrongly: Student's t alone would end above 1.
     label, score = np.array([1, 0] * 4), np.array([0.9, 0.1, 0.8, 0.2, 0.7, 0.3, 0.4, 0.5])
     settings = EvaluationConfig(resamples=500, confidence=0.95, seed=1, calibration_bins=5, minimum_slice=1)
-    found = interval_of_auroc(label, score, np.arange(8) // 2, settings)
+    found = metrics.interval_of_auroc(label, score, np.arange(8) // 2, settings)
     assert found.value == pytest.approx(15 / 16) and found.low < found.value < found.high == 1.0
+    # F1 of classes said right, but for one in four: 6 / 7, and its difference to one that is always right, -1 / 7.
+    right = metrics.class_parts([1, 0] * 4, [1, 0] * 3 + [0, 0], [1])
+    perfect = metrics.class_parts([1, 0] * 4, [1, 0] * 4, [1])
+    one = metrics.interval_of(right, np.arange(8) // 2, metrics.f1, settings)
+    assert one.value == pytest.approx(6 / 7) and one.low < one.value < one.high == 1.0
+    apart = metrics.minus(metrics.f1, 3)
+    less = metrics.interval_of(np.hstack([right, perfect]), np.arange(8) // 2, apart, settings)
+    assert less.low < less.value == pytest.approx(-1 / 7) and less.high > 0  # what is no share keeps its sign
+    gains = metrics.interval_of(metrics.with_count(np.array([40.0, 60.0, 50.0])), np.arange(3), metrics.mean, settings)
+    assert gains.low < 50 < gains.high
